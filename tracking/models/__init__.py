@@ -1,0 +1,24 @@
+"""Every table. One file a concept; this is the whole list."""
+
+from tracking.models.catalog import Price, PriceChange, Repricing
+from tracking.models.runs import Agent, Payload, Run, Span
+from tracking.models.teams import ApiKey, AuditEntry, Membership, Organization, Team, User
+from tracking.models.usage import Usage, UsageDelta
+
+__all__ = [
+    "Agent",
+    "ApiKey",
+    "AuditEntry",
+    "Membership",
+    "Organization",
+    "Payload",
+    "Price",
+    "PriceChange",
+    "Repricing",
+    "Run",
+    "Span",
+    "Team",
+    "Usage",
+    "UsageDelta",
+    "User",
+]

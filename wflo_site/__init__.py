@@ -1,0 +1,1 @@
+"""The wiring: settings, addresses, the hot doors' table, Celery, and the services that `make up` starts."""

@@ -1,0 +1,59 @@
+"""Reading WFLO_ variables: loud on nonsense."""
+
+from __future__ import annotations
+
+import os
+import secrets
+from pathlib import Path
+
+from django.core.exceptions import ImproperlyConfigured
+
+
+def env_str(name: str, default: str = "") -> str:
+    return os.environ.get(name, "").strip() or default
+
+
+def env_int(name: str, default: int, *, low: int = 0, high: int = 2**31) -> int:
+    text = env_str(name)
+    if not text:
+        return default
+    try:
+        value = int(text)
+    except ValueError:
+        raise ImproperlyConfigured(f"{name} is {text!r}: give a whole number.") from None
+    if not low <= value <= high:
+        raise ImproperlyConfigured(f"{name} is {value}: give a number from {low} to {high}.")
+    return value
+
+
+def env_bool(name: str, default: bool) -> bool:
+    text = env_str(name).lower()
+    if not text:
+        return default
+    if text in ("1", "true", "yes", "on"):
+        return True
+    if text in ("0", "false", "no", "off"):
+        return False
+    raise ImproperlyConfigured(f"{name} is {text!r}: give true or false.")
+
+
+def env_choice(name: str, default: str, choices: tuple[str, ...]) -> str:
+    text = env_str(name, default)
+    if text not in choices:
+        raise ImproperlyConfigured(f"{name} is {text!r}: give one of {', '.join(choices)}.")
+    return text
+
+
+def secret_kept_in(home: Path, name: str) -> str:
+    """The secret in ``home/name``, made on first use, readable by its owner only."""
+    path = home / name
+    if path.exists():
+        return path.read_text().strip()
+    home.mkdir(parents=True, exist_ok=True)
+    secret = secrets.token_urlsafe(50)
+    try:
+        with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
+            file.write(secret)
+    except FileExistsError:  # another process of the same start was first
+        return path.read_text().strip()
+    return secret

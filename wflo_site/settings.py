@@ -1,0 +1,168 @@
+"""All settings, from WFLO_ variables; README.md lists every one. One file, loud on nonsense."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+from csp.constants import NONE, SELF
+
+from wflo_site.database_url import database
+from wflo_site.env import env_bool, env_choice, env_int, env_str, secret_kept_in
+
+BASE_DIR = Path(__file__).resolve().parent.parent
+
+# --- where this copy lives ---------------------------------------------------------------------------------------
+WFLO_ENV = env_choice("WFLO_ENV", "local", ("local", "production", "test"))
+WFLO_HOME = Path(env_str("WFLO_HOME", str(BASE_DIR / ".wflo"))).expanduser().resolve()
+WFLO_HOST = env_str("WFLO_HOST", "127.0.0.1")
+WFLO_PORT = env_int("WFLO_PORT", 8000, low=1, high=65535)
+WFLO_PUBLIC_URL = env_str("WFLO_PUBLIC_URL", f"http://{WFLO_HOST}:{WFLO_PORT}").rstrip("/")
+DEBUG = False
+
+SECRET_KEY_IS_GIVEN = bool(env_str("WFLO_SECRET_KEY"))
+SECRET_KEY = env_str("WFLO_SECRET_KEY") or (
+    "unset" if WFLO_ENV == "production" else secret_kept_in(WFLO_HOME, "secret_key")
+)
+ALLOWED_HOSTS = env_str("WFLO_ALLOWED_HOSTS", "*" if WFLO_ENV != "production" else WFLO_HOST).split(",")
+CSRF_TRUSTED_ORIGINS = [WFLO_PUBLIC_URL]
+
+# --- limits: everything has one, and all are here ------------------------------------------------------------------
+LIMITS: dict[str, int] = {
+    "body_compressed_bytes": 8 * 2**20,
+    "body_bytes": 20 * 2**20,
+    "body_seconds": 30,
+    "bodies_in_flight_bytes": 128 * 2**20,
+    "spans_per_request": 10_000,
+    "events_per_request": 500,
+    "events_bytes": 5 * 2**20,
+    "writer_spans_waiting": 40_000,
+    "writer_spans_per_commit": 4_000,
+    "spans_per_run": 200_000,
+    "usage_deltas_per_fold": 50_000,
+    "page_rows": 50,
+    "page_rows_max": 500,
+    "usage_rows_max": 10_000,
+    "usage_days_max": 800,
+    "keys_per_team": 200,
+    "key_cache_seconds": 1,
+    "run_idle_minutes": 30,
+    "statement_ms": 15_000,
+}
+
+# --- stores ---------------------------------------------------------------------------------------------------------
+WFLO_DATABASE_URL = env_str("WFLO_DATABASE_URL", "postgresql://wflo@127.0.0.1:5432/wflo")
+WFLO_REDIS_URL = env_str("WFLO_REDIS_URL", "redis://127.0.0.1:6379/0")
+DATABASES: dict[str, Any] = {
+    "default": database(WFLO_DATABASE_URL, pool_size=env_int("WFLO_DATABASE_POOL", 8, low=1, high=200),
+                        statement_timeout_ms=LIMITS["statement_ms"]),
+}
+DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
+
+# --- the application ------------------------------------------------------------------------------------------------
+INSTALLED_APPS = [
+    "wflo_site",
+    "dashboards",
+    "tracking",
+    "django.contrib.admin",
+    "django.contrib.auth",
+    "django.contrib.contenttypes",
+    "django.contrib.sessions",
+    "django.contrib.messages",
+    "django.contrib.staticfiles",
+    "django.contrib.postgres",
+    "django_htmx",
+    "csp",
+    "allauth",
+    "allauth.account",
+    "allauth.socialaccount",
+    "allauth.socialaccount.providers.openid_connect",
+]
+MIDDLEWARE = [
+    "django.middleware.security.SecurityMiddleware",
+    "whitenoise.middleware.WhiteNoiseMiddleware",
+    "csp.middleware.CSPMiddleware",
+    "django.contrib.sessions.middleware.SessionMiddleware",
+    "django.middleware.csrf.CsrfViewMiddleware",
+    "django.contrib.auth.middleware.AuthenticationMiddleware",
+    "django.contrib.messages.middleware.MessageMiddleware",
+    "django.middleware.clickjacking.XFrameOptionsMiddleware",
+    "django_htmx.middleware.HtmxMiddleware",
+    "allauth.account.middleware.AccountMiddleware",
+]
+ROOT_URLCONF = "wflo_site.urls"
+ASGI_APPLICATION = "wflo_site.asgi.application"
+TEMPLATES: list[dict[str, Any]] = [
+    {
+        "BACKEND": "django.template.backends.django.DjangoTemplates",
+        "APP_DIRS": True,
+        "OPTIONS": {
+            "context_processors": [
+                "django.template.context_processors.request",
+                "django.contrib.auth.context_processors.auth",
+                "django.contrib.messages.context_processors.messages",
+            ],
+        },
+    },
+]
+APPEND_SLASH = False
+USE_TZ = True
+TIME_ZONE = "UTC"
+USE_I18N = False
+LANGUAGE_CODE = "en"
+
+# --- people -----------------------------------------------------------------------------------------------------------
+AUTH_USER_MODEL = "tracking.User"
+AUTHENTICATION_BACKENDS = [
+    "django.contrib.auth.backends.ModelBackend",
+    "allauth.account.auth_backends.AuthenticationBackend",
+]
+AUTH_PASSWORD_VALIDATORS = [
+    {"NAME": "django.contrib.auth.password_validation.MinimumLengthValidator", "OPTIONS": {"min_length": 10}},
+    {"NAME": "django.contrib.auth.password_validation.CommonPasswordValidator"},
+]
+LOGIN_URL = "/login"
+LOGIN_REDIRECT_URL = "/"
+SESSION_COOKIE_HTTPONLY = True
+SESSION_COOKIE_SAMESITE = "Lax"
+CSRF_COOKIE_SAMESITE = "Lax"
+SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = WFLO_PUBLIC_URL.startswith("https://")
+SESSION_COOKIE_AGE = int(timedelta(days=14).total_seconds())
+
+# --- what a browser may load: our own files, nothing else --------------------------------------------------------------
+CONTENT_SECURITY_POLICY = {
+    "DIRECTIVES": {
+        "default-src": [NONE],
+        "script-src": [SELF],
+        "style-src": [SELF],
+        "img-src": [SELF, "data:", "blob:"],
+        "font-src": [SELF],
+        "connect-src": [SELF],
+        "form-action": [SELF],
+        "frame-ancestors": [NONE],
+        "base-uri": [NONE],
+        "object-src": [NONE],
+        "manifest-src": [SELF],
+    }
+}
+SECURE_REFERRER_POLICY = "same-origin"
+SECURE_CROSS_ORIGIN_OPENER_POLICY = "same-origin"
+X_FRAME_OPTIONS = "DENY"
+
+# --- static files ------------------------------------------------------------------------------------------------------
+STATIC_URL = "/static/"
+STATIC_ROOT = WFLO_HOME / "static"
+WHITENOISE_USE_FINDERS = True
+WHITENOISE_MAX_AGE = 31_536_000
+
+# --- Celery: PostgreSQL is the queue of record, a message is only a hint -------------------------------------------------
+CELERY_BROKER_URL = WFLO_REDIS_URL
+
+LOGGING: dict[str, Any] = {
+    "version": 1,
+    "disable_existing_loggers": False,
+    "formatters": {"line": {"format": "%(levelname)s %(name)s: %(message)s"}},
+    "handlers": {"console": {"class": "logging.StreamHandler", "formatter": "line"}},
+    "root": {"handlers": ["console"], "level": env_choice("WFLO_LOG_LEVEL", "INFO", ("DEBUG", "INFO", "WARNING", "ERROR"))},
+}
