@@ -1,0 +1,7 @@
+"""ROOM: what was used, kept as it arrives.
+
+slices.py   which columns a row is grouped by
+latency.py  durations as a histogram in one number
+fold.py     deltas -> hour and day rows, in the background
+query.py    usage(...): one statement over rows and unfolded deltas
+"""
