@@ -47,6 +47,10 @@ LIMITS: dict[str, int] = {
     "usage_days_max": 800,
     "keys_per_team": 200,
     "key_cache_seconds": 1,
+    "key_lookup_seconds": 3,
+    "key_characters": 500,
+    "key_rotation_hours": 24,
+    "keys_cached": 10_000,
     "run_idle_minutes": 30,
     "statement_ms": 15_000,
 }
