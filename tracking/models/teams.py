@@ -2,13 +2,32 @@
 
 from __future__ import annotations
 
+import re
 import uuid
+import zoneinfo
 from typing import Any, ClassVar
 
 from django.contrib.auth.base_user import BaseUserManager
 from django.contrib.auth.models import AbstractUser
 from django.contrib.postgres.fields import ArrayField
+from django.core.exceptions import ValidationError
+from django.core.validators import MaxValueValidator, MinValueValidator
 from django.db import models
+
+RETENTION_DAYS_MAX = 3650
+
+_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]")
+
+
+def one_line(value: str) -> None:
+    """Validator of names: page, admin and API refuse the same."""
+    if _CONTROL.search(value):
+        raise ValidationError("Give a name in one line, without control characters.")
+
+
+def known_time_zone(value: str) -> None:
+    if value not in zoneinfo.available_timezones():
+        raise ValidationError("Give a time zone by its name, such as Europe/Berlin.")
 
 
 class UserManager(BaseUserManager["User"]):
@@ -27,7 +46,7 @@ class User(AbstractUser):
 
     username = None  # type: ignore[assignment]
     email = models.EmailField(unique=True)
-    name = models.CharField(max_length=120, blank=True)
+    name = models.CharField(max_length=120, blank=True, validators=[one_line])
 
     USERNAME_FIELD = "email"
     REQUIRED_FIELDS: ClassVar[list[str]] = []
@@ -40,9 +59,11 @@ class User(AbstractUser):
 class Organization(models.Model):
     """Groups teams; its owners answer for all of them."""
 
-    name = models.CharField(max_length=120)
+    name = models.CharField(max_length=120, validators=[one_line])
     slug = models.SlugField(max_length=60, unique=True)
-    owners: models.ManyToManyField[User, Any] = models.ManyToManyField(User, related_name="owned_organizations", blank=True)
+    owners: models.ManyToManyField[User, Any] = models.ManyToManyField(
+        User, related_name="owned_organizations", blank=True
+    )
     created_at = models.DateTimeField(auto_now_add=True)
 
     def __str__(self) -> str:
@@ -58,12 +79,14 @@ class Team(models.Model):
         OFF = "off", "nothing"
 
     organization = models.ForeignKey(Organization, on_delete=models.PROTECT, related_name="teams")
-    name = models.CharField(max_length=120)
+    name = models.CharField(max_length=120, validators=[one_line])
     slug = models.SlugField(max_length=60, unique=True)
-    time_zone = models.CharField(max_length=64, default="UTC")
-    retention_days = models.PositiveIntegerField(default=90)
+    time_zone = models.CharField(max_length=64, default="UTC", validators=[known_time_zone])
+    retention_days = models.PositiveIntegerField(
+        default=90, validators=[MinValueValidator(1), MaxValueValidator(RETENTION_DAYS_MAX)]
+    )
     redaction = models.CharField(max_length=24, choices=Redaction, default=Redaction.SECRETS_AND_PERSONAL)
-    spans_per_day_max = models.PositiveBigIntegerField(null=True, blank=True)
+    spans_per_day_max = models.PositiveBigIntegerField(null=True, blank=True)  # None: no quota
     is_demo = models.BooleanField(default=False)
     created_at = models.DateTimeField(auto_now_add=True)
 
@@ -103,11 +126,13 @@ class ApiKey(models.Model):
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
     team = models.ForeignKey(Team, on_delete=models.CASCADE, related_name="api_keys")
-    name = models.CharField(max_length=120)
+    name = models.CharField(max_length=120, validators=[one_line])
     prefix = models.CharField(max_length=24)
     digest = models.BinaryField(unique=True)
     scopes: ArrayField[list[str], list[str]] = ArrayField(models.CharField(max_length=12, choices=Scope))
-    allowed_models: ArrayField[list[str], list[str]] = ArrayField(models.CharField(max_length=200), default=list, blank=True)
+    allowed_models: ArrayField[list[str], list[str]] = ArrayField(
+        models.CharField(max_length=200), default=list, blank=True
+    )
     expires_at = models.DateTimeField(null=True, blank=True)
     revoked_at = models.DateTimeField(null=True, blank=True)
     last_used_at = models.DateTimeField(null=True, blank=True)
@@ -125,7 +150,9 @@ class AuditEntry(models.Model):
     """One change by one actor. Appended only (a trigger refuses the rest); each entry seals the one before it."""
 
     id = models.BigAutoField(primary_key=True)
-    team = models.ForeignKey(Team, null=True, blank=True, on_delete=models.DO_NOTHING, related_name="+", db_constraint=False)
+    team = models.ForeignKey(
+        Team, null=True, blank=True, on_delete=models.DO_NOTHING, related_name="+", db_constraint=False
+    )
     at = models.DateTimeField()
     actor_kind = models.CharField(max_length=12)  # person, key, system
     actor_id = models.CharField(max_length=64, blank=True)
