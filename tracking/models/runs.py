@@ -19,7 +19,7 @@ class Agent(models.Model):
     """A name that costs are charged to, and the colour it keeps on every page (2..8)."""
 
     pk = models.CompositePrimaryKey("team_id", "name")
-    team = models.ForeignKey(Team, on_delete=models.CASCADE, related_name="+")
+    team = models.ForeignKey(Team, on_delete=models.CASCADE, related_name="+", db_index=False)
     name = models.CharField(max_length=200)
     colour = models.PositiveSmallIntegerField()
     first_seen_at = models.DateTimeField()
@@ -46,7 +46,7 @@ class Run(models.Model):
         QUEUE = "queue"
 
     pk = models.CompositePrimaryKey("team_id", "id")
-    team = models.ForeignKey(Team, on_delete=models.CASCADE, related_name="+")
+    team = models.ForeignKey(Team, on_delete=models.CASCADE, related_name="+", db_index=False)
     id = models.UUIDField()
     trace_id = models.UUIDField()
     external_id = models.CharField(max_length=128, null=True)
@@ -54,7 +54,9 @@ class Run(models.Model):
     origin = models.CharField(max_length=12, choices=Origin)
     name = models.CharField(max_length=300)
     title = models.CharField(max_length=300)  # first words of what was asked
+    title_rank = models.BigIntegerField()  # whose words the title is: the lowest wins (tracking.ingest.story)
     output = models.CharField(max_length=300)  # first words of what was answered
+    output_rank = models.BigIntegerField()  # the highest wins
     status = models.CharField(max_length=12, choices=Status)
     error = models.CharField(max_length=500, null=True)
     started_at = models.DateTimeField()
@@ -72,7 +74,7 @@ class Run(models.Model):
     metadata = models.JSONField(default=dict)
     entry_agent = models.CharField(max_length=200, null=True)  # the agent that starts the run
     agents: ArrayField[list[str], list[str]] = ArrayField(models.CharField(max_length=200), default=list)
-    models: ArrayField[list[str], list[str]] = ArrayField(models.CharField(max_length=200), default=list)
+    model_names: ArrayField[list[str], list[str]] = ArrayField(models.CharField(max_length=200), default=list)
 
     span_count = models.PositiveIntegerField(default=0)
     llm_calls = models.PositiveIntegerField(default=0)
@@ -83,6 +85,7 @@ class Run(models.Model):
     cached_tokens = models.PositiveBigIntegerField(default=0)
     cache_write_tokens = models.PositiveBigIntegerField(default=0)
     reasoning_tokens = models.PositiveBigIntegerField(default=0)
+    embedding_tokens = models.PositiveBigIntegerField(default=0)
     cost_usd = models.DecimalField(max_digits=20, decimal_places=10, null=True)
     unpriced_calls = models.PositiveIntegerField(default=0)
     estimated_calls = models.PositiveIntegerField(default=0)

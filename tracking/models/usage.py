@@ -39,6 +39,7 @@ class UsageColumns(models.Model):
     cached_tokens = models.BigIntegerField()
     cache_write_tokens = models.BigIntegerField()
     reasoning_tokens = models.BigIntegerField()
+    embedding_tokens = models.BigIntegerField()  # apart: an embedding's input is not a model's
     cost_usd = models.DecimalField(max_digits=24, decimal_places=10)
     unpriced_calls = models.BigIntegerField()
     estimated_calls = models.BigIntegerField()
