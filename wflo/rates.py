@@ -15,7 +15,7 @@ context threshold it has no rate for, its rate moves in the same proportion as t
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field, fields, replace
+from dataclasses import dataclass, field, replace
 from datetime import datetime, time
 from decimal import Context, Decimal
 from functools import cached_property
