@@ -87,7 +87,7 @@ def read(document: Mapping[str, Any]) -> Iterator[Listed]:
 
 def rates_of(entry: Mapping[str, Any]) -> Rates | None:
     """The rates of one entry, or None when it names none."""
-    found: dict[tuple[str, int], dict[str, Decimal]] = {}
+    found: dict[tuple[str, int], dict[str, Any]] = {}
     for name, value in entry.items():
         place = _place(name, value)
         if place is not None:
@@ -122,7 +122,7 @@ def _decimal(value: object) -> Decimal:
     return Decimal(str(value))
 
 
-def _forget_zeros(rates: dict[str, Decimal], entry: Mapping[str, Any]) -> None:
+def _forget_zeros(rates: dict[str, Any], entry: Mapping[str, Any]) -> None:
     """Zeros that are no price: a side charged by another unit; cache writes that cost nothing *on top of* input."""
     for name, value in entry.items():
         unit = _OTHER_UNIT.match(name)
@@ -132,15 +132,13 @@ def _forget_zeros(rates: dict[str, Decimal], entry: Mapping[str, Any]) -> None:
         del rates["cache_write"]
 
 
-def _tiers(
-    found: Mapping[tuple[str, int], dict[str, Decimal]], service: str, entry: Mapping[str, Any]
-) -> tuple[Tier, ...]:
+def _tiers(found: Mapping[tuple[str, int], dict[str, Any]], service: str, entry: Mapping[str, Any]) -> tuple[Tier, ...]:
     is_inclusive = entry.get("litellm_provider") in _FROM_THRESHOLD_ON
     tiers = sorted((above, rates) for (of, above), rates in found.items() if of == service and above)
     return tuple(Tier(above=above, rates=Rates(**rates), is_inclusive=is_inclusive) for above, rates in tiers)
 
 
-def _services(found: Mapping[tuple[str, int], dict[str, Decimal]], entry: Mapping[str, Any]) -> dict[str, Rates]:
+def _services(found: Mapping[tuple[str, int], dict[str, Any]], entry: Mapping[str, Any]) -> dict[str, Rates]:
     names = sorted({service for service, _ in found if service})
     return {name: Rates(**found.get((name, 0), {}), tiers=_tiers(found, name, entry)) for name in names}
 
@@ -152,10 +150,13 @@ def _with_ranges(rates: Rates, entry: Mapping[str, Any]) -> Rates:
         return rates
     steps: list[tuple[int, Rates]] = []
     for row in sorted(rows, key=lambda row: row["range"][0]):
-        own = {place[2]: _decimal(value) for name, value in row.items() if (place := _place(name, value)) is not None}
+        own: dict[str, Any] = {
+            place[2]: _decimal(value) for name, value in row.items() if (place := _place(name, value)) is not None
+        }
         own.setdefault("cache_read", own["input"])
         steps.append((int(row["range"][0]), Rates(**own)))
-    base = replace(rates, **{name: rate for name in BUCKETS if (rate := getattr(steps[0][1], name)) is not None})
+    lowest: dict[str, Any] = {name: rate for name in BUCKETS if (rate := getattr(steps[0][1], name)) is not None}
+    base = replace(rates, **lowest)
     return replace(base, tiers=tuple(Tier(above=above, rates=step) for above, step in steps[1:]))
 
 
@@ -171,12 +172,12 @@ def _with_provider_rules(rates: Rates, entry: Mapping[str, Any]) -> Rates:
 
 
 def _times(rates: Rates, factor: Decimal) -> Rates:
-    scaled = {name: rate * factor for name in BUCKETS if (rate := getattr(rates, name)) is not None}
+    scaled: dict[str, Any] = {name: rate * factor for name in BUCKETS if (rate := getattr(rates, name)) is not None}
     return Rates(**scaled, tiers=tuple(replace(tier, rates=_times(tier.rates, factor)) for tier in rates.tiers))
 
 
 def _is_priced(rates: Rates, entry: Mapping[str, Any]) -> bool:
-    if any(getattr(rates, name) for name in BUCKETS) or any(not tier.rates.is_empty for tier in rates.tiers):
+    if any(getattr(each, name) for each in (rates, *(tier.rates for tier in rates.tiers)) for name in BUCKETS):
         return True
     is_charged_otherwise = any(_OTHER_COST.search(name) and value for name, value in entry.items())
     return entry.get("litellm_provider") in _FREE_PROVIDERS and not is_charged_otherwise
@@ -186,7 +187,9 @@ def _off_peak(entry: Mapping[str, Any]) -> OffPeak | None:
     block = entry.get("off_peak_pricing")
     if not isinstance(block, Mapping):
         return None
-    rates = {place[2]: _decimal(value) for name, value in block.items() if (place := _place(name, value)) is not None}
+    rates: dict[str, Any] = {
+        place[2]: _decimal(value) for name, value in block.items() if (place := _place(name, value)) is not None
+    }
     rules = [*block.get("windows", ()), *([{"hours_utc": block["hours_utc"]}] if "hours_utc" in block else ())]
     windows = tuple(window for rule in rules for window in _windows(rule))
     zone = block.get("weekday_timezone", "UTC")

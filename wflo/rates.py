@@ -157,7 +157,7 @@ class Rates:
     def to_json(self) -> dict[str, Any]:
         """As ``Price.rates`` keeps it: decimals as strings, nothing undeclared."""
         data: dict[str, Any] = {
-            name: format(rate, "f") for name in BUCKETS if (rate := getattr(self, name)) is not None
+            name: format(rate.normalize(EXACT), "f") for name in BUCKETS if (rate := getattr(self, name)) is not None
         }
         if self.tiers:
             data["tiers"] = [_tier_to_json(tier) for tier in self.tiers]
@@ -170,8 +170,9 @@ class Rates:
     @classmethod
     def from_json(cls, data: Mapping[str, Any]) -> Rates:
         """The inverse of ``to_json``."""
+        buckets: dict[str, Any] = {name: Decimal(data[name]) for name in BUCKETS if name in data}
         return cls(
-            **{name: Decimal(data[name]) for name in BUCKETS if name in data},
+            **buckets,
             tiers=tuple(_tier_from_json(tier) for tier in data.get("tiers", ())),
             services={name: cls.from_json(rates) for name, rates in data.get("services", {}).items()},
             off_peak=_off_peak_from_json(data["off_peak"]) if "off_peak" in data else None,
@@ -187,11 +188,20 @@ def _declared(rates: Rates) -> dict[str, Decimal]:
 
 
 def _laid_over(under: Rates, over: Rates) -> Rates:
-    """``under`` with what ``over`` declares. New output rates carry reasoning with them unless it has its own."""
-    changes: dict[str, Decimal | None] = dict(_declared(over))
+    """``under`` with what ``over`` declares. Reasoning goes with output and hour-long writes go with cache writes."""
+    changes: dict[str, Any] = dict(_declared(over))
     if over.output is not None and over.reasoning is None:
         changes["reasoning"] = None
-    return replace(under, **cast(Any, changes))
+    if over.cache_write is not None and over.cache_write_1h is None:
+        changes["cache_write_1h"] = _moved(under.cache_write_1h, over.cache_write, under.cache_write)
+    return replace(under, **changes)
+
+
+def _moved(rate: Decimal | None, to: Decimal | None, base: Decimal | None) -> Decimal | None:
+    """``rate`` moved in the proportion in which ``base`` became ``to``; as it is when that cannot be said."""
+    if rate is None or to is None or not base:
+        return rate
+    return EXACT.divide(EXACT.multiply(rate, to), base).quantize(_RATE_STEP, None, EXACT).normalize(EXACT)
 
 
 def _chosen(rates: Rates, service: str, place: int) -> Rates:
@@ -210,14 +220,9 @@ def _chosen(rates: Rates, service: str, place: int) -> Rates:
 
 def _in_proportion(standard: Rates, tier: Rates, own: Rates) -> Rates:
     """The tier's rates, each moved as the service tier moves the standard rate below the threshold."""
-    moved: dict[str, Decimal] = {}
+    moved: dict[str, Any] = {}
     for name, rate in _declared(tier).items():
-        base, service_rate = getattr(standard, name), getattr(own, name)
-        if base and service_rate is not None:
-            rate = (
-                EXACT.divide(EXACT.multiply(rate, service_rate), base).quantize(_RATE_STEP, context=EXACT).normalize()
-            )
-        moved[name] = rate
+        moved[name] = _moved(rate, getattr(own, name), getattr(standard, name))
     return Rates(**moved)
 
 
