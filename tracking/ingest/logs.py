@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
-NO_TRACE, NO_SPAN = "0" * 32, "0" * 16
+from tracking.ingest.batch import LogContents
+from wflo.spans import Rejected
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -23,6 +24,7 @@ class LogRecord:
     def to_payload(self) -> dict[str, Any]:
         """The shape in which it stands under ``logs`` in a span's payload."""
         return {
+            "span_id": self.span_id,
             "event_name": self.event_name,
             "time_ns": self.time_ns,
             "body": self.body,
@@ -30,24 +32,15 @@ class LogRecord:
         }
 
 
-@dataclass(slots=True, kw_only=True)
-class LogContents:
-    """The records of one span, oldest first, ready to be added to its payload."""
-
-    trace_id: str
-    span_id: str
-    records: list[dict[str, Any]] = field(default_factory=list)
-
-
-def by_span(records: Iterable[LogRecord]) -> tuple[list[LogContents], int]:
-    """Records grouped by the span they belong to, and how many belong to none and are not kept."""
+def by_span(records: Iterable[LogRecord]) -> tuple[list[LogContents], list[Rejected]]:
+    """Records grouped by the span they belong to; those that belong to none are rejected."""
     groups: dict[tuple[str, str], list[LogRecord]] = {}
-    loose = 0
-    for record in records:
+    loose: list[Rejected] = []
+    for index, record in enumerate(records):
         if _is_id(record.trace_id, 32) and _is_id(record.span_id, 16):
             groups.setdefault((record.trace_id, record.span_id), []).append(record)
         else:
-            loose += 1
+            loose.append(Rejected(index=index, code="no_span", message="belongs to no span and is not kept"))
     contents = [
         LogContents(
             trace_id=trace_id,
