@@ -138,7 +138,7 @@ def _make(programs: Path, base: Path, memory: Memory, user: RunAs) -> None:
     with os.fdopen(os.open(password, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w") as file:
         file.write(memory.postgres_password)
     user.owns(password)
-    initdb = [
+    initdb: list[str | Path] = [
         programs / "initdb",
         f"--pgdata={fresh}",
         f"--username={USER}",
@@ -153,7 +153,7 @@ def _make(programs: Path, base: Path, memory: Memory, user: RunAs) -> None:
     password.unlink()
     if status != 0:
         raise StackError(_sentence(said, base))
-    single = [programs / "postgres", "--single", "-D", fresh, "template1"]
+    single: list[str | Path] = [programs / "postgres", "--single", "-D", fresh, "template1"]
     status, said = run(single, user, text=f"CREATE DATABASE {NAME}\n")
     if status != 0 or "ERROR" in said:
         raise StackError(_sentence(said, base))
@@ -174,7 +174,18 @@ def _launch(programs: Path, base: Path, memory: Memory, user: RunAs) -> int:
         if log.exists() and log.stat().st_size > LOG_KEPT_BYTES:
             log.replace(base / "log.1")
         seen = log.stat().st_size if log.exists() else 0
-        pg_ctl = [programs / "pg_ctl", "start", "-D", data, "-l", log, "-w", "-t", str(START_SECONDS), "-s"]
+        pg_ctl: list[str | Path] = [
+            programs / "pg_ctl",
+            "start",
+            "-D",
+            data,
+            "-l",
+            log,
+            "-w",
+            "-t",
+            str(START_SECONDS),
+            "-s",
+        ]
         status, said = run(pg_ctl, user, seconds=START_SECONDS + 10)
         running = _running(data)
         if status == 0 and running is not None:

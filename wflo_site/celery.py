@@ -1,0 +1,89 @@
+"""The Celery app of worker and beat. PostgreSQL is the queue of record; a message is only a hint, and may be lost.
+
+Beat only sends names at their times, so it does without Django and stays small; every other process has it.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+from celery import Celery
+from celery.schedules import crontab
+from celery.signals import task_postrun
+
+VISIBILITY_SECONDS = 120
+SOCKET_SECONDS = 10
+
+if "beat" not in sys.argv:
+    os.environ.setdefault("DJANGO_SETTINGS_MODULE", "wflo_site.settings")
+
+app = Celery("wflo")
+app.conf.update(
+    broker_url=os.environ.get("WFLO_REDIS_URL", "").strip() or "redis://127.0.0.1:6379/0",
+    # A worker killed midway leaves its message to the next; each task is safe to run twice.
+    task_acks_late=True,
+    task_reject_on_worker_lost=True,
+    worker_prefetch_multiplier=1,
+    worker_soft_shutdown_timeout=3,
+    worker_enable_remote_control=False,
+    worker_hijack_root_logger=False,
+    accept_content=["json"],
+    task_serializer="json",
+    result_serializer="json",
+    task_ignore_result=True,
+    task_default_queue="wflo",
+    # The shortest of all apps on one broker wins, so all three places say the same.
+    visibility_timeout=VISIBILITY_SECONDS,
+    broker_transport_options={
+        "visibility_timeout": VISIBILITY_SECONDS,
+        "unacked_restore_interval": 5,
+        "unacked_restore_throttle": 1,
+        "socket_timeout": SOCKET_SECONDS,
+        "socket_connect_timeout": SOCKET_SECONDS,
+        "socket_keepalive": True,
+        "health_check_interval": 15,
+        "max_retries": 3,
+    },
+    result_backend_transport_options={"visibility_timeout": VISIBILITY_SECONDS},
+    broker_connection_retry_on_startup=True,
+    broker_connection_max_retries=None,
+    broker_pool_limit=10,
+    broker_pool_acquire_timeout=5,
+    task_publish_retry=True,
+    task_publish_retry_policy={"max_retries": 3, "interval_start": 0.1, "interval_step": 0.3, "interval_max": 1.0},
+    beat_max_loop_interval=5,
+    timezone="UTC",
+    enable_utc=True,
+    beat_schedule={
+        "fold usage": {
+            "task": "tracking.tasks.fold_usage",
+            "schedule": timedelta(seconds=5),
+            "options": {"expires": 5},
+        },
+        "close idle runs": {
+            "task": "tracking.tasks.close_idle_runs",
+            "schedule": timedelta(minutes=1),
+            "options": {"expires": 60},
+        },
+        "make and drop partitions": {
+            "task": "tracking.tasks.keep_partitions",
+            "schedule": crontab(minute="7"),
+            "options": {"expires": 30 * 60},
+        },
+    },
+)
+
+
+app.autodiscover_tasks(["tracking"])
+
+
+@task_postrun.connect
+def _tell_the_supervisor(**_: Any) -> None:
+    """Each finished task touches this file; when it grows old the supervisor starts another worker."""
+    file = os.environ.get("WFLO_WORKER_PULSE")
+    if file:
+        Path(file).touch()

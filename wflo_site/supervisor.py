@@ -1,0 +1,298 @@
+"""One small process that runs Wflo: stores, web, worker and beat; ``python -m wflo_site.supervisor``.
+
+Standard library only: it lives as long as Wflo does and should weigh nothing.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import os
+import selectors
+import signal
+import socket
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from wflo_site import devstack
+from wflo_site.banner import banner
+from wflo_site.child import MARK, Child, orphans
+from wflo_site.launch import Launch, LaunchError, children, prepare_command, read_launch
+from wflo_site.log_lines import say
+from wflo_site.processes import alive, wait_until
+from wflo_site.stack_home import StackError, opened, port_is_free
+
+CHILD_SECONDS = 5.0  # between asking the processes to end and killing them
+ORPHAN_SECONDS = 5.0
+LEAVING_SECONDS = 15.0  # how long a start waits for an earlier one that is on its way out
+STACK_CHECK_SECONDS = 2.0
+PULSE_SECONDS = 120.0
+ANSWER_SECONDS = 60.0
+TICK_SECONDS = 0.2
+
+
+def main() -> int:
+    """Exit status: 0 after a stop that was asked for, 1 with one sentence when it could not start."""
+    try:
+        launch = read_launch(os.environ)
+        home = opened(launch.home)
+        with only_one(home, launch.address) as tell:
+            return Supervisor(launch, tell).run()
+    except (LaunchError, StackError) as error:
+        say("up", str(error), problem=True)
+        return 1
+    except OSError as error:
+        say("up", f"Wflo cannot start: {error}.", problem=True)
+        return 1
+
+
+@contextmanager
+def only_one(home: Path, address: str) -> Iterator[Teller]:
+    """Raises LaunchError when another supervisor of this folder runs; waits for one that is stopping."""
+    with open(home / "up.lock", "a+") as file:
+        end = time.monotonic() + LEAVING_SECONDS
+        while True:
+            try:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                break
+            except BlockingIOError:
+                other = _other(file.name)
+                if other.get("state") != "stopping" or time.monotonic() > end:
+                    raise LaunchError(
+                        f"Wflo already runs from WFLO_HOME {home} at {other.get('address', 'its address')}"
+                        f" (process {other.get('pid', 'unknown')}): stop that one, or set another WFLO_HOME and WFLO_PORT."
+                    ) from None
+                time.sleep(TICK_SECONDS)
+        tell = Teller(Path(file.name), address)
+        tell("running")
+        yield tell
+
+
+class Teller:
+    """Says in the lock's file how far this supervisor is."""
+
+    def __init__(self, file: Path, address: str) -> None:
+        self._file, self._address = file, address
+
+    def __call__(self, state: str) -> None:
+        self._file.write_text(json.dumps({"pid": os.getpid(), "address": self._address, "state": state}))
+
+
+def _other(name: str) -> dict[str, str]:
+    try:
+        found = json.loads(Path(name).read_text())
+    except (OSError, ValueError):
+        return {}
+    return found if isinstance(found, dict) else {}
+
+
+class Supervisor:
+    def __init__(self, launch: Launch, tell: Teller) -> None:
+        self.launch = launch
+        self.tell = tell
+        self.asked_to_stop = 0
+        self.children: list[Child] = []
+        self.environ: dict[str, str] = {}
+        self._selector = selectors.DefaultSelector()
+        self._next_stack_check = 0.0
+
+    def run(self) -> int:
+        self._listen_to_signals()
+        try:
+            self._end_orphans()
+            self._check_port()
+            self.environ = {**self.launch.environ, MARK: str(self.launch.home), **self._stores()}
+            created = self._prepare()
+            if created is None:
+                return 0 if self.asked_to_stop else 1
+            self.children = children(self.launch, self.environ)
+            for child in self.children:
+                self._start(child)
+            self._greet(created)
+            while not self.asked_to_stop:
+                self._look_after_everything()
+            return 0
+        finally:
+            self.tell("stopping")
+            self._stop()
+
+    # --- signals: a byte in a pipe wakes the loop ---------------------------------------------------------------
+    def _listen_to_signals(self) -> None:
+        read, write = socket.socketpair()
+        for end in (read, write):
+            end.setblocking(False)
+        signal.set_wakeup_fd(write.fileno(), warn_on_full_buffer=False)
+        self._wakeup = (read, write)  # both stay open as long as we do
+        self._selector.register(read, selectors.EVENT_READ, None)
+        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+            signal.signal(number, self._ask_to_stop)
+
+    def _ask_to_stop(self, number: int, _frame: object) -> None:
+        self.asked_to_stop += 1
+
+    # --- before anything runs -----------------------------------------------------------------------------------
+    def _end_orphans(self) -> None:
+        left = orphans(self.launch.home)
+        if not left:
+            return
+        say("up", f"An earlier start was killed and left {len(left)} processes: ending them.")
+        for number, seconds in ((signal.SIGTERM, ORPHAN_SECONDS), (signal.SIGKILL, ORPHAN_SECONDS)):
+            for pid in left:
+                try:
+                    os.kill(pid, number)
+                except ProcessLookupError:
+                    continue
+            if wait_until(lambda: not any(alive(pid) for pid in left), seconds=seconds):
+                return
+
+    def _check_port(self) -> None:
+        host, port = self.launch.host, self.launch.port
+        try:
+            free = port_is_free(port, host)
+        except PermissionError:
+            raise LaunchError(
+                f"Port {port} needs more rights than this user has: set WFLO_PORT to one above 1023."
+            ) from None
+        except OSError as error:
+            raise LaunchError(
+                f"WFLO_HOST {host} is no address of this machine ({error.strerror}): set another."
+            ) from None
+        if not free:
+            raise LaunchError(f"Port {port} of {host} is taken by another program: set WFLO_PORT to a free one.")
+
+    def _stores(self) -> dict[str, str]:
+        """Starts or takes over what is not external. Their addresses for the children."""
+        self._next_stack_check = time.monotonic() + STACK_CHECK_SECONDS
+        if self.launch.database_url and self.launch.redis_url:
+            return {}
+        stack = devstack.start(
+            self.launch.home, postgres=not self.launch.database_url, valkey=not self.launch.redis_url
+        )
+        return {
+            "WFLO_DATABASE_URL": self.launch.database_url or stack.database_url,
+            "WFLO_REDIS_URL": self.launch.redis_url or stack.redis_url,
+        }
+
+    def _prepare(self) -> dict[str, str] | None:
+        """Migrations and what the first start creates. None when it failed (said) or a stop was asked for."""
+        child = Child("prepare", prepare_command(), self.environ)
+        child.start()
+        created: dict[str, str] = {}
+        status = None
+        while status is None:
+            if self.asked_to_stop:
+                child.signal(signal.SIGKILL)
+                return None
+            status = child.ended()
+            time.sleep(TICK_SECONDS / 10)
+            for line in child.lines():
+                if line.startswith("{"):
+                    created.update(json.loads(line))
+                elif line:
+                    say("prepare", line, problem=status not in (None, 0))
+        return created if status == 0 else None
+
+    def _greet(self, created: dict[str, str]) -> None:
+        """The banner when web answers; what was created once is said in any case."""
+        end = time.monotonic() + ANSWER_SECONDS
+        while not self.asked_to_stop and time.monotonic() < end:
+            self._look_after_everything()
+            if self._answers():
+                break
+        for line in banner(self.launch, created, answers=time.monotonic() < end):
+            say("", line)
+
+    def _answers(self) -> bool:
+        host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(self.launch.host, self.launch.host)
+        try:
+            with socket.create_connection((host, self.launch.port), timeout=1) as link:
+                link.sendall(b"GET /health/live HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")
+                return b" 200 " in link.recv(64)
+        except OSError:
+            return False
+
+    # --- while it runs ------------------------------------------------------------------------------------------
+    def _start(self, child: Child) -> None:
+        child.start()
+        self._selector.register(child, selectors.EVENT_READ, child)
+
+    def _look_after_everything(self) -> None:
+        """One turn: pass lines on, start again what died, take the stores up again when they fell."""
+        for key, _ in self._selector.select(timeout=TICK_SECONDS):
+            if key.data is None:
+                self._wakeup[0].recv(64)
+                continue
+            self._pass_on(key.data)
+        for child in self.children:
+            self._look_after(child)
+        if time.monotonic() > self._next_stack_check and not self.asked_to_stop:
+            try:
+                self._stores()
+            except StackError as error:
+                say("up", str(error), problem=True)
+
+    def _pass_on(self, child: Child) -> None:
+        for line in child.lines():
+            if line:
+                say(child.name, line)
+        if child.silent:
+            self._forget(child)
+
+    def _forget(self, child: Child) -> None:
+        if child.process is not None and child.fileno() in self._selector.get_map():
+            self._selector.unregister(child)
+
+    def _look_after(self, child: Child) -> None:
+        if child.process is None:
+            if time.monotonic() >= child.start_at and not self.asked_to_stop:
+                self._start(child)
+            return
+        if child.stuck(PULSE_SECONDS):
+            say(
+                "up",
+                f"{child.name} has finished nothing for {PULSE_SECONDS:.0f} seconds: starting it again.",
+                problem=True,
+            )
+            child.signal(signal.SIGKILL)
+            child.process.wait()
+        status = child.ended()
+        if status is None:
+            return
+        self._pass_on(child)
+        self._forget(child)
+        wait = child.start_later()
+        how = f"was killed by signal {-status}" if status < 0 else f"ended with status {status}"
+        say("up", f"{child.name} {how}: starting it again in {wait:.1f} s.", problem=True)
+
+    # --- the end ------------------------------------------------------------------------------------------------
+    def _stop(self) -> None:
+        """Web, worker and beat first, then the stores; a second signal does not wait."""
+        running = [child for child in self.children if child.process is not None]
+        if running:
+            say("up", "Stopping.")
+        asked = self.asked_to_stop
+        for child in running:
+            child.ask_to_end()
+        end = time.monotonic() + CHILD_SECONDS
+        while any(child.process and child.process.poll() is None for child in running):
+            for child in running:
+                self._pass_on(child)
+            if time.monotonic() > end or self.asked_to_stop > max(asked, 1):
+                break
+            time.sleep(TICK_SECONDS / 4)
+        for child in running:
+            child.signal(signal.SIGKILL)
+            self._pass_on(child)
+            if child.process is not None:
+                child.process.wait()
+        if not (self.launch.database_url and self.launch.redis_url):
+            devstack.stop(self.launch.home)
+        if running:
+            say("up", "Stopped; everything is kept in " + str(self.launch.home) + ".")
+
+
+if __name__ == "__main__":
+    sys.exit(main())
