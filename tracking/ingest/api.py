@@ -15,10 +15,11 @@ from binascii import Error as Base64Error
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import Any, TypeVar
+from typing import Any, TypeAlias
 
 import orjson
 from django.conf import settings
+from tracking.ingest.normalise import normalise
 
 from tracking import keys
 from tracking.errors import TooLarge, Unauthenticated, Unavailable, WfloServerError
@@ -27,7 +28,6 @@ from tracking.ingest.answers import MethodNotAllowed, send_bytes
 from tracking.ingest.batch import Batch, Receipt
 from tracking.ingest.body import JSON, PROTOBUF, Envelope, InFlight, Receive, Scope, Send
 from tracking.ingest.inflate import inflate
-from tracking.ingest.normalise import normalise
 from tracking.keys import Caller
 from wflo.spans import Rejected, Span
 
@@ -37,7 +37,7 @@ SCOPE = "ingest"
 _log = logging.getLogger(__name__)
 _threads = ThreadPoolExecutor(max_workers=2, thread_name_prefix="wflo-decode")
 _in_flight = InFlight(settings.LIMITS["bodies_in_flight_bytes"])
-T = TypeVar("T")
+_OTLP = (*PROTOBUF, *JSON)
 
 
 @dataclass(slots=True)
@@ -46,6 +46,9 @@ class Work:
 
     batch: Batch
     places: list[int]
+
+
+Read: TypeAlias = Callable[[Caller, Envelope, bytes, int], Work]
 
 
 async def traces(scope: Scope, receive: Receive, send: Send) -> None:
@@ -66,10 +69,7 @@ async def metrics(scope: Scope, receive: Receive, send: Send) -> None:
 async def events(scope: Scope, receive: Receive, send: Send) -> None:
     """POST /api/v1/ingest: our own events (``native``)."""
     try:
-        caller, envelope, raw = await _receive(scope, receive, JSON, settings.LIMITS["events_bytes"])
-        received_ns = time.time_ns()
-        work = await _off_loop(len(raw), lambda: _events_work(caller, envelope, raw, received_ns))
-        del raw
+        work = await _taken(scope, receive, _events_work, accepts=JSON, limit=settings.LIMITS["events_bytes"])
         rejected, receipt = await _write(work)
     except body.Gone:
         return
@@ -105,16 +105,13 @@ async def _otlp(
     scope: Scope,
     receive: Receive,
     send: Send,
-    read: Callable[[Caller, Envelope, bytes, int], Work],
+    read: Read,
     *,
     items: str,
 ) -> None:
     content_type = answers.type_for(body.media_type(dict(scope["headers"])))
     try:
-        caller, envelope, raw = await _receive(scope, receive, (*PROTOBUF, *JSON), settings.LIMITS["body_bytes"])
-        received_ns = time.time_ns()
-        work = await _off_loop(len(raw), lambda: read(caller, envelope, raw, received_ns))
-        del raw
+        work = await _taken(scope, receive, read, accepts=_OTLP, limit=settings.LIMITS["body_bytes"])
         rejected, _ = await _write(work)
     except body.Gone:
         return
@@ -187,10 +184,8 @@ def _placed(one: Rejected, places: list[int]) -> Rejected:
 # --- what all doors share ---------------------------------------------------------------------------------------------
 
 
-async def _receive(
-    scope: Scope, receive: Receive, accepts: tuple[str, ...], limit: int
-) -> tuple[Caller, Envelope, bytes]:
-    """Who calls, and the unpacked body. The key is judged before a byte of the body is read."""
+async def _taken(scope: Scope, receive: Receive, read: Read, *, accepts: tuple[str, ...], limit: int) -> Work:
+    """What the request holds. The key is judged before a byte of the body is read."""
     if scope["method"] != "POST":
         raise MethodNotAllowed
     headers = dict(scope["headers"])
@@ -198,10 +193,13 @@ async def _receive(
     envelope = body.envelope(headers, accepts=accepts)
     with _in_flight.hold() as hold:
         raw = await body.read(receive, envelope, hold, limit=limit)
+        received_ns = time.time_ns()
         if envelope.coding:
             raw = await _unpacked(raw, envelope.coding, limit)
             hold.grow(len(raw))
-    return caller, envelope, raw
+        if len(raw) <= INLINE_BYTES:
+            return read(caller, envelope, raw, received_ns)
+        return await asyncio.get_running_loop().run_in_executor(_threads, read, caller, envelope, raw, received_ns)
 
 
 async def _unpacked(raw: bytes, coding: str, limit: int) -> bytes:
@@ -230,12 +228,6 @@ async def _caller(headers: dict[bytes, bytes]) -> Caller:
         if not public:
             raise
     return await keys.acaller_for(public, scope=SCOPE)
-
-
-async def _off_loop(size: int, work: Callable[[], T]) -> T:
-    if size <= INLINE_BYTES:
-        return work()
-    return await asyncio.get_running_loop().run_in_executor(_threads, work)
 
 
 async def _write(work: Work) -> tuple[list[Rejected], Receipt]:
