@@ -77,6 +77,7 @@ CREATE TABLE tracking_usage (
   cached_tokens bigint NOT NULL DEFAULT 0,
   cache_write_tokens bigint NOT NULL DEFAULT 0,
   reasoning_tokens bigint NOT NULL DEFAULT 0,
+  embedding_tokens bigint NOT NULL DEFAULT 0,
   cost_usd numeric(24,10) NOT NULL DEFAULT 0 CHECK (cost_usd < 'Infinity'),
   unpriced_calls bigint NOT NULL DEFAULT 0,
   estimated_calls bigint NOT NULL DEFAULT 0,

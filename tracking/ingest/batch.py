@@ -1,0 +1,50 @@
+"""What goes to the writer, and what comes back."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+from wflo.spans import Rejected, Span
+
+
+class Sender(Protocol):
+    """Who sent it; ``tracking.keys.Caller`` is one."""
+
+    @property
+    def team_id(self) -> int: ...
+    @property
+    def key_id(self) -> str | None: ...
+    @property
+    def redaction(self) -> str: ...
+
+
+@dataclass(slots=True, kw_only=True)
+class LogContents:
+    """Log records that carry the contents of one span (OpenTelemetry's way without span events)."""
+
+    trace_id: str
+    span_id: str
+    records: list[dict[str, Any]]  # {"span_id", "event_name", "body", "attributes", "time_ns"}
+
+
+@dataclass(slots=True, kw_only=True)
+class Batch:
+    """One request's spans and log contents, normalised. ``received`` counts what the request held, good or bad."""
+
+    caller: Sender
+    spans: list[Span]
+    received_ns: int
+    received: int
+    rejected: list[Rejected] = field(default_factory=list)
+    logs: list[LogContents] = field(default_factory=list)
+    origin: str = "otlp"
+
+
+@dataclass(slots=True)
+class Receipt:
+    """accepted: new or changed spans, now committed. known: the same as stored already. rejected: with reasons."""
+
+    accepted: int = 0
+    known: int = 0
+    rejected: list[Rejected] = field(default_factory=list)

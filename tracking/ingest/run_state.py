@@ -1,0 +1,182 @@
+"""A run in the hands of the writer: its rows before and after a batch, and what follows from them."""
+
+from __future__ import annotations
+
+import secrets
+import time
+import uuid
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from datetime import UTC, date, datetime
+from typing import Any
+
+from tracking.ingest import counting
+from tracking.ingest.copying import moment, money
+from tracking.ingest.rows import COST_ESTIMATED, COST_KNOWN, COST_NONE, COST_UNKNOWN
+from tracking.ingest.shares import (
+    ERROR,
+    MODEL_KINDS,
+    RunDims,
+    Totals,
+    cell_of,
+    measures_of,
+    presence_of,
+    totals_of,
+)
+from tracking.ingest.span_row import COST_SCALE, SpanRow
+from tracking.ingest.story import Course, Story, course_of
+from tracking.usage.deltas import Cell, Deltas, Key, Measures
+
+ENDED_BY_HAND = frozenset({"killed", "cancelled"})
+_SCALE = 10**COST_SCALE
+
+Pricer = Callable[[int, SpanRow], None]
+
+
+def uuid7(ms: int) -> uuid.UUID:
+    """A UUID that sorts by its time (RFC 9562, version 7)."""
+    value = (ms & (2**48 - 1)) << 80 | 7 << 76 | secrets.randbits(12) << 64 | 2 << 62 | secrets.randbits(62)
+    return uuid.UUID(int=value)
+
+
+@dataclass(slots=True, kw_only=True)
+class RunState:
+    """One run being written. ``rows`` are all its spans; ``before`` is what it contributed when it was read."""
+
+    team_id: int
+    trace_id: uuid.UUID
+    id: uuid.UUID
+    day: date
+    origin: str
+    is_new: bool
+    status: str = "running"
+    story: Story = field(default_factory=Story)
+    rows: dict[int, SpanRow] = field(default_factory=dict)
+    fresh: set[int] = field(default_factory=set)  # spans to insert
+    changed: set[int] = field(default_factory=set)  # spans to replace
+    replaced: dict[int, tuple[int, int]] = field(default_factory=dict)  # where a replaced span's payload was
+    before: dict[int, tuple[Cell, Measures]] = field(default_factory=dict)
+    presence_before: set[Key] = field(default_factory=set)
+    totals: Totals = field(default_factory=Totals)
+    course: Course | None = None
+    is_hidden: bool = False
+
+    @property
+    def dims(self) -> RunDims:
+        story = self.story
+        return RunDims(self.team_id, story.key_id or "", story.environment or "", story.user_id or "", self.is_hidden)
+
+    def remember(self) -> None:
+        """Note what the stored rows contribute, before anything changes."""
+        dims = self.dims
+        self.before = {i: (cell_of(row, dims), measures_of(row)) for i, row in self.rows.items()}
+        self.presence_before = presence_of(self.rows.values(), dims)
+
+    def derive(self, price: Pricer) -> None:
+        """Agent, counting and cost of every row, and the run's course and totals, from all rows."""
+        if not self.rows:
+            return
+        verdicts = counting.count([row.facts for row in self.rows.values()])
+        touched = self.fresh | self.changed
+        for span_id, row in self.rows.items():
+            verdict = verdicts[span_id]
+            was_counted = row.counted
+            if row.agent != verdict.agent or row.counted != verdict.counted:
+                row.agent, row.counted = verdict.agent, verdict.counted
+                if span_id not in touched:
+                    self.changed.add(span_id)
+            if span_id in touched or row.counted != was_counted:
+                _charge(self.team_id, row, price)
+        self.course = course_of(self.rows.values())
+        self.totals = totals_of(self.rows.values())
+        self.is_hidden = self.course.is_hidden
+        if self.status not in ENDED_BY_HAND:
+            self.status = self.course.status
+
+    def contribute(self, deltas: Deltas) -> None:
+        """Add what this run contributes now, less what it did before."""
+        dims = self.dims
+        for span_id, row in self.rows.items():
+            after = (cell_of(row, dims), measures_of(row))
+            old = self.before.get(span_id)
+            if old == after:
+                continue
+            if old is not None:
+                deltas.subtract(*old)
+            deltas.add(*after)
+        presence = presence_of(self.rows.values(), dims)
+        deltas.count_runs(presence - self.presence_before, 1)
+        deltas.count_runs(self.presence_before - presence, -1)
+
+    def columns(self) -> dict[str, Any]:
+        """Every run column but team, id, trace and day, as COPY text takes them."""
+        story, totals = self.story, self.totals
+        course = self.course or _NO_COURSE
+        now_us = time.time_ns() // 1000
+        return {
+            "external_id": story.external_id,
+            "origin": self.origin,
+            "name": course.name,
+            "title": story.title,
+            "title_rank": story.title_rank,
+            "output": story.output,
+            "output_rank": story.output_rank,
+            "status": self.status,
+            "error": course.error,
+            "started_at": moment(course.started_us or now_us),
+            "ended_at": None if course.ended_us is None else moment(course.ended_us),
+            "last_seen_at": moment(now_us),
+            "is_idle_closed": False,
+            "session_id": story.session_id,
+            "user_id": story.user_id,
+            "environment": story.environment,
+            "release": story.release,
+            "service": story.service,
+            "key_id": story.key_id,
+            "tags": sorted(story.tags),
+            "metadata": story.metadata,
+            "entry_agent": course.entry_agent,
+            "agents": sorted(totals.agents),
+            "model_names": sorted(totals.models),
+            "span_count": totals.span_count,
+            "llm_calls": totals.llm_calls,
+            "tool_calls": totals.tool_calls,
+            "errors": totals.errors,
+            "input_tokens": totals.input_tokens,
+            "output_tokens": totals.output_tokens,
+            "cached_tokens": totals.cached_tokens,
+            "cache_write_tokens": totals.cache_write_tokens,
+            "reasoning_tokens": totals.reasoning_tokens,
+            "embedding_tokens": totals.embedding_tokens,
+            "cost_usd": None if totals.cost_units is None else money(totals.cost_units),
+            "unpriced_calls": totals.unpriced_calls,
+            "estimated_calls": totals.estimated_calls,
+            "is_hidden": self.is_hidden or not self.rows,
+            "linked_trace_ids": sorted(story.linked),
+        }
+
+
+_NO_COURSE = Course("", "running", None, 0, None, None, True)
+
+
+def _charge(team_id: int, row: SpanRow, price: Pricer) -> None:
+    """Set a row's cost: only a counted call owns one."""
+    row.cost_units, row.cost_status = None, COST_NONE
+    if not row.counted:
+        return
+    if row.has_usage:
+        price(team_id, row)
+        if row.cost_status == COST_KNOWN and row.is_aggregate:
+            row.cost_status = COST_ESTIMATED  # a sum reported for several calls: tiers and caches are blurred
+    elif row.kind in MODEL_KINDS and row.status != ERROR:
+        row.cost_status = COST_UNKNOWN  # it was answered, and nobody says for how many tokens
+    if row.cost_status == COST_UNKNOWN and row.reported_cost_usd:
+        row.cost_units = int(row.reported_cost_usd * _SCALE)
+        row.cost_status = COST_ESTIMATED
+
+
+def new_day(started_us: int, *, days_back_max: int) -> date:
+    """The day a run's spans will live in: the day it began, within what partitions may hold."""
+    today = datetime.now(UTC).date().toordinal()
+    day = datetime.fromtimestamp(started_us / 1e6, UTC).date().toordinal()
+    return date.fromordinal(max(today - days_back_max, min(day, today + 1)))

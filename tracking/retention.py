@@ -1,0 +1,50 @@
+"""Partitions: made ahead of time, made on demand for late runs, dropped when their days are over."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from datetime import UTC, date, datetime, timedelta
+from typing import Any
+
+import psycopg
+from django.db import connection
+
+DAYS_AHEAD = 7
+TABLES = ("tracking_span", "tracking_payload")
+_LOCK = 0x57464C4F  # "WFLO": one maker of partitions at a time
+
+
+def partition_name(table: str, day: date) -> str:
+    return f"{table}_{day:%Y%m%d}"
+
+
+def existing_days(cursor: psycopg.Cursor[Any]) -> set[date]:
+    cursor.execute(
+        "SELECT to_date(right(c.relname, 8), 'YYYYMMDD') FROM pg_inherits i JOIN pg_class c ON c.oid = i.inhrelid"
+        " WHERE i.inhparent = 'tracking_payload'::regclass"
+    )
+    return {row[0] for row in cursor.fetchall()}
+
+
+def make_days(cursor: psycopg.Cursor[Any], days: Iterable[date]) -> None:
+    """Make the partitions of ``days`` that are not there yet. Runs in a transaction of its own.
+
+    A table is made apart and then attached: attaching does not stop readers or writers of the other days.
+    """
+    cursor.execute("SELECT pg_advisory_xact_lock(%s)", (_LOCK,))
+    for day in sorted(set(days) - existing_days(cursor)):
+        for table in TABLES:
+            name = partition_name(table, day)
+            cursor.execute(f"CREATE TABLE {name} (LIKE {table} INCLUDING DEFAULTS INCLUDING CONSTRAINTS INCLUDING STORAGE)")
+            cursor.execute(
+                f"ALTER TABLE {table} ATTACH PARTITION {name} FOR VALUES FROM ('{day}') TO ('{day + timedelta(days=1)}')"
+            )
+
+
+def make_partitions(now: datetime | None = None) -> None:
+    """Today's partitions and those of the next DAYS_AHEAD days."""
+    from django.db import transaction
+
+    today = (now or datetime.now(UTC)).date()
+    with transaction.atomic(), connection.cursor() as cursor:
+        make_days(cursor.cursor, [today + timedelta(days=i) for i in range(-1, DAYS_AHEAD + 1)])
