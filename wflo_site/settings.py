@@ -9,7 +9,8 @@ from typing import Any
 from csp.constants import NONE, SELF
 
 from wflo_site.database_url import database
-from wflo_site.env import env_bool, env_choice, env_int, env_str, secret_kept_in
+from wflo_site.env import env_choice, env_int, env_str, secret_kept_in
+from wflo_site.oidc import oidc_origin, oidc_server
 
 BASE_DIR = Path(__file__).resolve().parent.parent
 
@@ -45,12 +46,18 @@ LIMITS: dict[str, int] = {
     "page_rows_max": 500,
     "usage_rows_max": 10_000,
     "usage_days_max": 800,
+    "teams_listed": 200,
+    "teams_per_organization": 200,
+    "members_per_team": 500,
     "keys_per_team": 200,
+    "keys_listed": 500,
     "key_cache_seconds": 1,
     "key_lookup_seconds": 3,
     "key_characters": 500,
     "key_rotation_hours": 24,
     "keys_cached": 10_000,
+    "price_check_seconds": 2,
+    "prices_remembered": 20_000,
     "run_idle_minutes": 30,
     "statement_ms": 15_000,
 }
@@ -59,8 +66,11 @@ LIMITS: dict[str, int] = {
 WFLO_DATABASE_URL = env_str("WFLO_DATABASE_URL", "postgresql://wflo@127.0.0.1:5432/wflo")
 WFLO_REDIS_URL = env_str("WFLO_REDIS_URL", "redis://127.0.0.1:6379/0")
 DATABASES: dict[str, Any] = {
-    "default": database(WFLO_DATABASE_URL, pool_size=env_int("WFLO_DATABASE_POOL", 8, low=1, high=200),
-                        statement_timeout_ms=LIMITS["statement_ms"]),
+    "default": database(
+        WFLO_DATABASE_URL,
+        pool_size=env_int("WFLO_DATABASE_POOL", 8, low=1, high=200),
+        statement_timeout_ms=LIMITS["statement_ms"],
+    ),
 }
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 
@@ -84,12 +94,14 @@ INSTALLED_APPS = [
     "allauth.socialaccount.providers.openid_connect",
 ]
 MIDDLEWARE = [
+    "dashboards.middleware.RequestId",
     "django.middleware.security.SecurityMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
     "csp.middleware.CSPMiddleware",
     "django.contrib.sessions.middleware.SessionMiddleware",
     "django.middleware.csrf.CsrfViewMiddleware",
     "django.contrib.auth.middleware.AuthenticationMiddleware",
+    "dashboards.middleware.SignedIn",
     "django.contrib.messages.middleware.MessageMiddleware",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
     "django_htmx.middleware.HtmxMiddleware",
@@ -118,21 +130,46 @@ LANGUAGE_CODE = "en"
 
 # --- people -----------------------------------------------------------------------------------------------------------
 AUTH_USER_MODEL = "tracking.User"
-AUTHENTICATION_BACKENDS = [
-    "django.contrib.auth.backends.ModelBackend",
-    "allauth.account.auth_backends.AuthenticationBackend",
-]
+AUTHENTICATION_BACKENDS = ["allauth.account.auth_backends.AuthenticationBackend"]
 AUTH_PASSWORD_VALIDATORS = [
     {"NAME": "django.contrib.auth.password_validation.MinimumLengthValidator", "OPTIONS": {"min_length": 10}},
     {"NAME": "django.contrib.auth.password_validation.CommonPasswordValidator"},
 ]
 LOGIN_URL = "/login"
 LOGIN_REDIRECT_URL = "/"
+PASSWORD_RESET_TIMEOUT = int(timedelta(days=3).total_seconds())
 SESSION_COOKIE_HTTPONLY = True
 SESSION_COOKIE_SAMESITE = "Lax"
 CSRF_COOKIE_SAMESITE = "Lax"
 SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = WFLO_PUBLIC_URL.startswith("https://")
 SESSION_COOKIE_AGE = int(timedelta(days=14).total_seconds())
+
+# Accounts are made by admins, never by sign-up; addresses are vouched for by whoever added them.
+ACCOUNT_ADAPTER = "dashboards.sign_in.Accounts"
+ACCOUNT_LOGIN_METHODS = {"email"}
+ACCOUNT_SIGNUP_FIELDS = ["email*", "password1*"]
+ACCOUNT_USER_MODEL_USERNAME_FIELD = None
+ACCOUNT_EMAIL_VERIFICATION = "none"
+ACCOUNT_PREVENT_ENUMERATION = True
+ACCOUNT_SESSION_REMEMBER = True
+ACCOUNT_LOGOUT_REDIRECT_URL = LOGIN_URL
+ACCOUNT_RATE_LIMITS = {
+    "login": "30/m/ip",
+    "login_failed": "10/m/ip,5/5m/key",
+    "change_password": "5/m/user",
+    "reset_password_from_key": "20/m/ip",
+}
+ALLAUTH_TRUSTED_PROXY_COUNT = env_int("WFLO_TRUSTED_PROXIES", 0, high=10)
+SOCIALACCOUNT_ADAPTER = "dashboards.sign_in.SingleSignOn"
+SOCIALACCOUNT_EMAIL_AUTHENTICATION = True
+SOCIALACCOUNT_EMAIL_AUTHENTICATION_AUTO_CONNECT = True
+WFLO_OIDC = oidc_server(
+    issuer=env_str("WFLO_OIDC_ISSUER"),
+    client_id=env_str("WFLO_OIDC_CLIENT_ID"),
+    client_secret=env_str("WFLO_OIDC_CLIENT_SECRET"),
+    name=env_str("WFLO_OIDC_NAME", "single sign-on"),
+)
+SOCIALACCOUNT_PROVIDERS = {"openid_connect": {"APPS": [WFLO_OIDC] if WFLO_OIDC else []}}
 
 # --- what a browser may load: our own files, nothing else --------------------------------------------------------------
 CONTENT_SECURITY_POLICY = {
@@ -143,7 +180,7 @@ CONTENT_SECURITY_POLICY = {
         "img-src": [SELF, "data:", "blob:"],
         "font-src": [SELF],
         "connect-src": [SELF],
-        "form-action": [SELF],
+        "form-action": [SELF, *oidc_origin(WFLO_OIDC)],  # browsers ask this of the redirect to the issuer too
         "frame-ancestors": [NONE],
         "base-uri": [NONE],
         "object-src": [NONE],
@@ -160,6 +197,16 @@ STATIC_ROOT = WFLO_HOME / "static"
 WHITENOISE_USE_FINDERS = True
 WHITENOISE_MAX_AGE = 31_536_000
 
+# --- cache: rate limits of sign-in, shared by all processes -----------------------------------------------------------
+CACHES = {
+    "default": {
+        "BACKEND": "wflo_site.cache.SharedCache",
+        "LOCATION": WFLO_REDIS_URL,
+        "KEY_PREFIX": "wflo",
+        "OPTIONS": {"socket_connect_timeout": 0.5, "socket_timeout": 0.5},
+    }
+}
+
 # --- Celery: PostgreSQL is the queue of record, a message is only a hint -------------------------------------------------
 CELERY_BROKER_URL = WFLO_REDIS_URL
 
@@ -168,5 +215,8 @@ LOGGING: dict[str, Any] = {
     "disable_existing_loggers": False,
     "formatters": {"line": {"format": "%(levelname)s %(name)s: %(message)s"}},
     "handlers": {"console": {"class": "logging.StreamHandler", "formatter": "line"}},
-    "root": {"handlers": ["console"], "level": env_choice("WFLO_LOG_LEVEL", "INFO", ("DEBUG", "INFO", "WARNING", "ERROR"))},
+    "root": {
+        "handlers": ["console"],
+        "level": env_choice("WFLO_LOG_LEVEL", "INFO", ("DEBUG", "INFO", "WARNING", "ERROR")),
+    },
 }
