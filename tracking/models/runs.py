@@ -10,6 +10,7 @@ from __future__ import annotations
 from typing import ClassVar
 
 from django.contrib.postgres.fields import ArrayField
+from django.contrib.postgres.indexes import GinIndex
 from django.db import models
 
 from tracking.models.teams import Team
@@ -113,6 +114,8 @@ class Run(models.Model):
             # "what did it cost most": sort by cost
             models.Index("team_id", models.F("cost_usd").desc(nulls_last=True), name="run_cost", condition=models.Q(is_hidden=False)),
             models.Index(fields=["day"], name="run_day"),  # retention
+            # runs that link to this one's trace: one piece of work sent as many traces
+            GinIndex(fields=["linked_trace_ids"], name="run_links", condition=~models.Q(linked_trace_ids=[])),
         ]
 
     def __str__(self) -> str:
