@@ -26,7 +26,7 @@ from tracking.errors import TooLarge, Unauthenticated, Unavailable, WfloServerEr
 from tracking.ingest import answers, body, logs, native, otlp, writer
 from tracking.ingest.answers import MethodNotAllowed, send_bytes
 from tracking.ingest.batch import Batch, Receipt
-from tracking.ingest.body import JSON, PROTOBUF, Envelope, InFlight, Receive, Scope, Send
+from tracking.ingest.body import JSON, PROTOBUF, Envelope, InFlight, Receive, Scope, Send, Stream
 from tracking.ingest.inflate import inflate
 from tracking.keys import Caller
 from wflo.spans import Rejected, Span
@@ -68,16 +68,16 @@ async def metrics(scope: Scope, receive: Receive, send: Send) -> None:
 
 async def events(scope: Scope, receive: Receive, send: Send) -> None:
     """POST /api/v1/ingest: our own events (``native``)."""
+    stream = Stream(receive)
     try:
-        work = await _taken(scope, receive, _events_work, accepts=JSON, limit=settings.LIMITS["events_bytes"])
+        work = await _taken(scope, stream, _events_work, accepts=JSON, limit=settings.LIMITS["events_bytes"])
         rejected, receipt = await _write(work)
-    except body.Gone:
-        return
     except Exception as error:
         known = _known(error)
         await send_bytes(
             send, known.status, b"application/problem+json", answers.problem(known), answers.headers_of(known)
         )
+        await stream.drain()
         return
     answer = {
         "accepted": receipt.accepted,
@@ -110,16 +110,16 @@ async def _otlp(
     items: str,
 ) -> None:
     content_type = answers.type_for(body.media_type(dict(scope["headers"])))
+    stream = Stream(receive)
     try:
-        work = await _taken(scope, receive, read, accepts=_OTLP, limit=settings.LIMITS["body_bytes"])
+        work = await _taken(scope, stream, read, accepts=_OTLP, limit=settings.LIMITS["body_bytes"])
         rejected, _ = await _write(work)
-    except body.Gone:
-        return
     except Exception as error:
         known = _known(error)
         await send_bytes(
             send, known.status, content_type, answers.otlp_error(known, content_type), answers.headers_of(known)
         )
+        await stream.drain()
         return
     await send_bytes(send, 200, content_type, answers.otlp_success(content_type, rejected, items=items))
 
@@ -184,7 +184,7 @@ def _placed(one: Rejected, places: list[int]) -> Rejected:
 # --- what all doors share ---------------------------------------------------------------------------------------------
 
 
-async def _taken(scope: Scope, receive: Receive, read: Read, *, accepts: tuple[str, ...], limit: int) -> Work:
+async def _taken(scope: Scope, stream: Stream, read: Read, *, accepts: tuple[str, ...], limit: int) -> Work:
     """What the request holds. The key is judged before a byte of the body is read."""
     if scope["method"] != "POST":
         raise MethodNotAllowed
@@ -192,7 +192,7 @@ async def _taken(scope: Scope, receive: Receive, read: Read, *, accepts: tuple[s
     caller = await _caller(headers)
     envelope = body.envelope(headers, accepts=accepts)
     with _in_flight.hold() as hold:
-        raw = await body.read(receive, envelope, hold, limit=limit)
+        raw = await body.read(stream, envelope, hold, limit=limit)
         received_ns = time.time_ns()
         if envelope.coding:
             raw = await _unpacked(raw, envelope.coding, limit)

@@ -16,6 +16,9 @@ Scope = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
 Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
 
+DRAIN_BYTES = 4 * 2**20  # of a refused body, so that a sender still writing hears the answer and not a reset
+DRAIN_SECONDS = 2
+
 PROTOBUF = ("application/x-protobuf", "application/protobuf")
 JSON = ("application/json",)
 
@@ -32,10 +35,6 @@ class TooSlow(WfloServerError):
 
     code = "timeout"
     status = 408
-
-
-class Gone(Exception):
-    """The client hung up before its request was whole: nobody is there to be answered."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,6 +74,36 @@ def envelope(headers: Mapping[bytes, bytes], *, accepts: tuple[str, ...]) -> Env
     return Envelope(kind, coding, None if text is None else int(text))
 
 
+class Stream:
+    """The messages of one request's body; knows whether the last one has come."""
+
+    __slots__ = ("_receive", "is_ended")
+
+    def __init__(self, receive: Receive) -> None:
+        self._receive = receive
+        self.is_ended = False
+
+    async def piece(self) -> bytes:
+        """The next bytes. Raises Invalid when the client hung up in the middle."""
+        message = await self._receive()
+        if message["type"] != "http.request":
+            self.is_ended = True
+            raise Invalid("The body ended before its announced end.")
+        self.is_ended = not message.get("more_body", False)
+        body: bytes = message.get("body", b"")
+        return body
+
+    async def drain(self) -> None:
+        """Let the rest of a refused body run out, up to ``DRAIN_BYTES`` and ``DRAIN_SECONDS``."""
+        size = 0
+        try:
+            async with asyncio.timeout(DRAIN_SECONDS):
+                while not self.is_ended and size < DRAIN_BYTES:
+                    size += len(await self.piece())
+        except (TimeoutError, Invalid):
+            return
+
+
 class InFlight:
     """How many bytes of bodies this process holds just now. Belongs to one event loop."""
 
@@ -110,11 +139,11 @@ class Hold:
         self._size = 0
 
 
-async def read(receive: Receive, sent: Envelope, hold: Hold, *, limit: int | None = None) -> bytes:
+async def read(stream: Stream, sent: Envelope, hold: Hold, *, limit: int | None = None) -> bytes:
     """The body as sent, chunked or not.
 
     Raises TooLarge beyond LIMITS (``limit`` instead of body_bytes where given), TooSlow after LIMITS["body_seconds"],
-    Invalid when fewer or more bytes came than Content-Length said, Unavailable from ``hold``, Gone.
+    Invalid when the body was cut or its length is not what Content-Length said, Unavailable from ``hold``.
     """
     most = limit or settings.LIMITS["body_bytes"]
     if sent.coding:
@@ -123,7 +152,7 @@ async def read(receive: Receive, sent: Envelope, hold: Hold, *, limit: int | Non
         raise TooLarge(f"The body is larger than {most:,} bytes. Send it in smaller parts.")
     try:
         async with asyncio.timeout(settings.LIMITS["body_seconds"]):
-            body = await _collect(receive, hold, most)
+            body = await _collect(stream, hold, most)
     except TimeoutError:
         raise TooSlow(f"The body did not arrive within {settings.LIMITS['body_seconds']} seconds.") from None
     if sent.length is not None and sent.length != len(body):
@@ -131,19 +160,16 @@ async def read(receive: Receive, sent: Envelope, hold: Hold, *, limit: int | Non
     return body
 
 
-async def _collect(receive: Receive, hold: Hold, most: int) -> bytes:
+async def _collect(stream: Stream, hold: Hold, most: int) -> bytes:
     pieces: list[bytes] = []
     size = 0
-    while True:
-        message = await receive()
-        if message["type"] != "http.request":
-            raise Gone
-        piece = message.get("body", b"")
-        if piece:
-            size += len(piece)
-            if size > most:
-                raise TooLarge(f"The body is larger than {most:,} bytes. Send it in smaller parts.")
-            hold.grow(len(piece))
-            pieces.append(piece)
-        if not message.get("more_body", False):
-            return pieces[0] if len(pieces) == 1 else b"".join(pieces)
+    while not stream.is_ended:
+        piece = await stream.piece()
+        if not piece:
+            continue
+        size += len(piece)
+        if size > most:
+            raise TooLarge(f"The body is larger than {most:,} bytes. Send it in smaller parts.")
+        hold.grow(len(piece))
+        pieces.append(piece)
+    return pieces[0] if len(pieces) == 1 else b"".join(pieces)
