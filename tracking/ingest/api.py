@@ -235,7 +235,7 @@ async def _write(work: Work) -> tuple[list[Rejected], Receipt]:
     batch = work.batch
     if not batch.received:
         return [], Receipt()
-    receipt = await writer.submit(batch)
+    receipt = await asyncio.shield(writer.submit(batch))  # a sender that hangs up does not undo the commit
     before = len(batch.rejected)
     late = [_placed(one, work.places) for one in receipt.rejected[before:]]
     return [*receipt.rejected[:before], *late], receipt
