@@ -35,7 +35,9 @@ def make_days(cursor: psycopg.Cursor[Any], days: Iterable[date]) -> None:
     for day in sorted(set(days) - existing_days(cursor)):
         for table in TABLES:
             name = partition_name(table, day)
-            cursor.execute(f"CREATE TABLE {name} (LIKE {table} INCLUDING DEFAULTS INCLUDING CONSTRAINTS INCLUDING STORAGE)")
+            cursor.execute(
+                f"CREATE TABLE {name} (LIKE {table} INCLUDING DEFAULTS INCLUDING CONSTRAINTS INCLUDING STORAGE)"
+            )
             cursor.execute(
                 f"ALTER TABLE {table} ATTACH PARTITION {name} FOR VALUES FROM ('{day}') TO ('{day + timedelta(days=1)}')"
             )

@@ -75,7 +75,23 @@ def span_line(prefix: str, row: SpanRow) -> str:
 
 
 def usage_line(key: Key, measures: Measures) -> str:
-    (runs, spans, llm, tool, errors, tin, tout, cached, written, reasoning, embedding, cost, unpriced, estimated, latency) = measures
+    (
+        runs,
+        spans,
+        llm,
+        tool,
+        errors,
+        tin,
+        tout,
+        cached,
+        written,
+        reasoning,
+        embedding,
+        cost,
+        unpriced,
+        estimated,
+        latency,
+    ) = measures
     return (
         f"{key.team_id}\t{key.slice}\t{moment(key.hour_us)}\t{text(key.agent)}\t{text(key.model)}\t{text(key.provider)}"
         f"\t{text(key.tool)}\t{key.kind}\t{text(key.user_id)}\t{key.key_id}\t{text(key.environment)}\t{runs}\t{spans}"

@@ -5,17 +5,14 @@ from __future__ import annotations
 import secrets
 import time
 import uuid
-from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime
 from typing import Any
 
 from tracking.ingest import counting
+from tracking.ingest.charge import charge
 from tracking.ingest.copying import moment, money
-from tracking.ingest.rows import COST_ESTIMATED, COST_KNOWN, COST_NONE, COST_UNKNOWN
 from tracking.ingest.shares import (
-    ERROR,
-    MODEL_KINDS,
     RunDims,
     Totals,
     cell_of,
@@ -23,14 +20,11 @@ from tracking.ingest.shares import (
     presence_of,
     totals_of,
 )
-from tracking.ingest.span_row import COST_SCALE, SpanRow
+from tracking.ingest.span_row import SpanRow
 from tracking.ingest.story import Course, Story, course_of
 from tracking.usage.deltas import Cell, Deltas, Key, Measures
 
 ENDED_BY_HAND = frozenset({"killed", "cancelled"})
-_SCALE = 10**COST_SCALE
-
-Pricer = Callable[[int, SpanRow], None]
 
 
 def uuid7(ms: int) -> uuid.UUID:
@@ -72,7 +66,7 @@ class RunState:
         self.before = {i: (cell_of(row, dims), measures_of(row)) for i, row in self.rows.items()}
         self.presence_before = presence_of(self.rows.values(), dims)
 
-    def derive(self, price: Pricer) -> None:
+    def derive(self) -> None:
         """Agent, counting and cost of every row, and the run's course and totals, from all rows."""
         if not self.rows:
             return
@@ -86,7 +80,7 @@ class RunState:
                 if span_id not in touched:
                     self.changed.add(span_id)
             if span_id in touched or row.counted != was_counted:
-                _charge(self.team_id, row, price)
+                charge(self.team_id, row)
         self.course = course_of(self.rows.values())
         self.totals = totals_of(self.rows.values())
         self.is_hidden = self.course.is_hidden
@@ -157,22 +151,6 @@ class RunState:
 
 
 _NO_COURSE = Course("", "running", None, 0, None, None, True)
-
-
-def _charge(team_id: int, row: SpanRow, price: Pricer) -> None:
-    """Set a row's cost: only a counted call owns one."""
-    row.cost_units, row.cost_status = None, COST_NONE
-    if not row.counted:
-        return
-    if row.has_usage:
-        price(team_id, row)
-        if row.cost_status == COST_KNOWN and row.is_aggregate:
-            row.cost_status = COST_ESTIMATED  # a sum reported for several calls: tiers and caches are blurred
-    elif row.kind in MODEL_KINDS and row.status != ERROR:
-        row.cost_status = COST_UNKNOWN  # it was answered, and nobody says for how many tokens
-    if row.cost_status == COST_UNKNOWN and row.reported_cost_usd:
-        row.cost_units = int(row.reported_cost_usd * _SCALE)
-        row.cost_status = COST_ESTIMATED
 
 
 def new_day(started_us: int, *, days_back_max: int) -> date:

@@ -93,7 +93,6 @@ class SpanRow:
     def cost_usd(self) -> Decimal | None:
         return None if self.cost_units is None else Decimal(self.cost_units).scaleb(-COST_SCALE)
 
-
     @property
     def facts(self) -> SpanFacts:
         return SpanFacts(
@@ -188,8 +187,22 @@ def row_of(span: Span, payload: bytes) -> SpanRow:
 _FILLED = tuple(
     name
     for name in SpanRow.__dataclass_fields__
-    if name not in {"span_id", "started_us", "ended_us", "status", "kind", "name", "convention", "agent", "counted",
-                    "cost_units", "cost_status", "is_aggregate", "is_declaration"}
+    if name
+    not in {
+        "span_id",
+        "started_us",
+        "ended_us",
+        "status",
+        "kind",
+        "name",
+        "convention",
+        "agent",
+        "counted",
+        "cost_units",
+        "cost_status",
+        "is_aggregate",
+        "is_declaration",
+    }
 )
 
 
@@ -210,8 +223,6 @@ def merge(old: SpanRow, new: SpanRow) -> SpanRow:
     values["started_us"] = min(old.started_us, new.started_us)
     values["ended_us"] = max((t for t in (old.ended_us, new.ended_us) if t is not None), default=None)
     return SpanRow(**values)
-
-
 
 
 # --- reading back ---------------------------------------------------------------------------------------------------

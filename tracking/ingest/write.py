@@ -22,7 +22,7 @@ from tracking.ingest import copying
 from tracking.ingest.batch import Batch, LogContents, Receipt
 from tracking.ingest.chunks import CHUNK_BYTES, compress, join, unpack
 from tracking.ingest.copying import PAYLOAD_COLUMNS, SPAN_COLUMNS, USAGE_COLUMNS
-from tracking.ingest.run_state import Pricer, RunState, new_day, uuid7
+from tracking.ingest.run_state import RunState, new_day, uuid7
 from tracking.ingest.span_row import READ_COLUMNS, SpanRow, encode_payload, merge, row_from, row_of
 from tracking.ingest.story import Story
 from tracking.models.runs import Payload
@@ -55,7 +55,7 @@ class Written:
     runs: list[RunState]
 
 
-def write(connection: Connection, batches: Sequence[Batch], price: Pricer) -> Written:
+def write(connection: Connection, batches: Sequence[Batch]) -> Written:
     """Commit ``batches`` in one transaction on an autocommit connection.
 
     Raises psycopg errors with nothing written. ``UniqueViolation`` means that another writer began one of the runs in
@@ -72,7 +72,7 @@ def write(connection: Connection, batches: Sequence[Batch], price: Pricer) -> Wr
         _recall(cursor, states)
         deltas = Deltas.empty()
         for state in states:
-            state.derive(price)
+            state.derive()
             state.contribute(deltas)
         payloads = _pack(states, arrivals)
         _save(cursor, states, payloads, deltas, _door(batches, receipts))
@@ -280,9 +280,7 @@ def _chunks(rows: list[SpanRow]) -> Iterable[list[SpanRow]]:
         yield group
 
 
-def _log_chunk(
-    state: RunState, logs: list[LogContents], redact: Redactor
-) -> tuple[int, Any, UUID, int, int, bytes]:
+def _log_chunk(state: RunState, logs: list[LogContents], redact: Redactor) -> tuple[int, Any, UUID, int, int, bytes]:
     body = redact.body(orjson.dumps([record for one in logs for record in one.records], default=str))
     # The same records sent again fall on the same row, and are left out when it is written.
     chunk = int.from_bytes(hashlib.blake2b(body, digest_size=8).digest(), "big") >> 1
@@ -315,7 +313,10 @@ def _save(
     _save_spans(cursor, states)
     logs = [row for row in payloads if row[4] == Payload.Kind.LOGS]
     if logs:
-        cursor.executemany(f"INSERT INTO tracking_payload ({PAYLOAD_COLUMNS}) VALUES (%s, %s, %s, %s, %s, %s) ON CONFLICT DO NOTHING", logs)
+        cursor.executemany(
+            f"INSERT INTO tracking_payload ({PAYLOAD_COLUMNS}) VALUES (%s, %s, %s, %s, %s, %s) ON CONFLICT DO NOTHING",
+            logs,
+        )
     payloads = [row for row in payloads if row[4] == Payload.Kind.SPANS]
     if payloads:
         with cursor.copy(f"COPY tracking_payload ({PAYLOAD_COLUMNS}) FROM STDIN (FORMAT binary)") as copy:

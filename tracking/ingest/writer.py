@@ -26,7 +26,6 @@ from tracking.errors import Unavailable
 from tracking.ingest.batch import Batch, Receipt
 from tracking.ingest.run_state import DAYS_BACK_MAX, new_day
 from tracking.ingest.write import Written, write
-from tracking.pricing import charge
 from tracking.sql import statements
 
 log = logging.getLogger(__name__)
@@ -67,7 +66,7 @@ class Store:
             connection = self._connected()
             self._make_days(connection, batches)
             try:
-                written = write(connection, batches, charge)
+                written = write(connection, batches)
             except _RETRIED:
                 if attempt == _TRIES - 1:
                     raise

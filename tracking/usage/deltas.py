@@ -111,7 +111,9 @@ def _slices_of(cells: dict[Cell, Measures]) -> dict[Key, Measures]:
     cube: dict[Key, Measures] = {}
     for c, m in cells.items():
         _add(rows, Key(c.team_id, slices.USER, c.hour_us, user_id=c.user_id), m)
-        key = Key(c.team_id, slices.CUBE, c.hour_us, c.agent, c.model, c.provider, c.tool, c.kind, "", c.key_id, c.environment)
+        key = Key(
+            c.team_id, slices.CUBE, c.hour_us, c.agent, c.model, c.provider, c.tool, c.kind, "", c.key_id, c.environment
+        )
         _add(cube, key, m)
     agent_models: dict[Key, Measures] = {}
     for k, m in cube.items():

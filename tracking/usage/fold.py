@@ -1,0 +1,29 @@
+"""Folding: deltas become hour and day rows. Any process may do it at any time; one at a time does."""
+
+from __future__ import annotations
+
+from django.conf import settings
+from django.db import connection, transaction
+
+from tracking.sql import statements
+
+_LOCK = 0x464F4C44  # "FOLD"
+
+
+def fold(limit: int | None = None) -> int:
+    """Fold up to ``limit`` of the oldest deltas; how many were folded. 0 also when another process is at it."""
+    limit = limit or settings.LIMITS["usage_deltas_per_fold"]
+    with transaction.atomic(), connection.cursor() as cursor:
+        cursor.execute("SELECT pg_try_advisory_xact_lock(%s)", [_LOCK])
+        if not cursor.fetchone()[0]:
+            return 0
+        cursor.execute(statements("usage")["fold"], {"limit": limit})
+        return int(cursor.fetchone()[0])
+
+
+def fold_all() -> int:
+    """Fold until nothing is left, or another process is at it; how many were folded."""
+    total = 0
+    while folded := fold():
+        total += folded
+    return total
