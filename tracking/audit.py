@@ -28,16 +28,17 @@ _SECRET_WORDS = ("password", "secret", "digest", "token")
 
 @dataclass(frozen=True, slots=True)
 class Actor:
-    """Who did it: a person, a key, or the system itself."""
+    """Who did it: a person, a key, or the system itself; and in which request."""
 
     kind: str
     id: str
     name: str
     user_id: int | None = None
+    request_id: str = ""
 
     @classmethod
-    def of(cls, user: User) -> Self:
-        return cls("person", str(user.pk), user.name or user.email, user.pk)
+    def of(cls, user: User, *, request_id: str = "") -> Self:
+        return cls("person", str(user.pk), user.name or user.email, user.pk, request_id)
 
 
 SYSTEM = Actor("system", "", "Wflo")
@@ -56,7 +57,6 @@ def record(
     *,
     before: Mapping[str, Any] | None = None,
     after: Mapping[str, Any] | None = None,
-    request_id: str = "",
 ) -> AuditEntry:
     """Append one entry to the team's log (to the installation's, when there is no team).
 
@@ -75,7 +75,7 @@ def record(
             object_id=str(object_id)[:200],
             before=_plain(before),
             after=_plain(after),
-            request_id=request_id[:64],
+            request_id=actor.request_id[:64],
             previous_hash=_last_hash(team),
         )
         entry.hash = _hash(entry)

@@ -41,7 +41,7 @@ class Caller:
 
     team_id: int
     team_slug: str
-    key_id: UUID | None = None
+    key_id: str | None = None
     user_id: int | None = None
     scopes: frozenset[str] = frozenset()
     name: str = ""
@@ -50,9 +50,8 @@ class Caller:
     spans_per_day_max: int | None = None
     is_operator: bool = False
 
-    @property
-    def actor(self) -> Actor:
-        return Actor("key", str(self.key_id or ""), self.name, self.user_id)
+    def actor(self, *, request_id: str = "") -> Actor:
+        return Actor("key", self.key_id or "", self.name, self.user_id, request_id)
 
     def demand(self, scope: str) -> None:
         """Raises NotAllowed, naming the scope, unless the caller has it."""
@@ -217,7 +216,7 @@ def _caller_of(key: ApiKey) -> Caller:
     return Caller(
         team_id=key.team_id,
         team_slug=key.team.slug,
-        key_id=key.pk,
+        key_id=str(key.pk),
         scopes=frozenset(key.scopes),
         name=key.name,
         allowed_models=tuple(key.allowed_models),
@@ -260,12 +259,11 @@ def mint(
     actor: Actor,
     allowed_models: Iterable[str] = (),
     expires_at: datetime | None = None,
-    request_id: str = "",
 ) -> tuple[ApiKey, str]:
     """A new key and its text, which is never to be had again. Raises Invalid naming the field."""
     text = key_text.new_key()
     key = _new(team, text, name, scopes, actor, allowed_models, expires_at)
-    return _add(key, "key.make", actor, request_id), text
+    return _add(key, "key.make", actor), text
 
 
 def import_key(team: Team, text: str, *, name: str, actor: Actor, scopes: Iterable[str] = ALL_SCOPES) -> ApiKey | None:
@@ -288,34 +286,42 @@ def import_key(team: Team, text: str, *, name: str, actor: Actor, scopes: Iterab
         raise Invalid("The API key belongs to another team of this installation.", field="WFLO_API_KEY")
     if known is not None:
         return None
-    return _add(_new(team, text, name, scopes, actor, (), None), "key.import", actor, "")
+    return _add(_new(team, text, name, scopes, actor, (), None), "key.import", actor)
 
 
-def revoke(key: ApiKey, *, actor: Actor, request_id: str = "") -> bool:
+def revoke(key: ApiKey, *, actor: Actor) -> bool:
     """End a key. Every process refuses it within LIMITS["key_cache_seconds"]. False when it had ended before."""
     with transaction.atomic():
         if not ApiKey.objects.filter(pk=key.pk, revoked_at=None).update(revoked_at=datetime.now(UTC)):
             return False
-        audit.record(actor, key.team, "key.revoke", "key", key.pk, before=_facts(key), request_id=request_id)
+        audit.record(actor, key.team, "key.revoke", "key", key.pk, before=_facts(key))
     _memory.forget(bytes(key.digest))
     return True
 
 
-def rotate(key: ApiKey, *, actor: Actor, request_id: str = "") -> tuple[ApiKey, str]:
+def rotate(key: ApiKey, *, actor: Actor) -> tuple[ApiKey, str]:
     """A new key with the same rights. The old one goes on for LIMITS["key_rotation_hours"], so that no call fails."""
     ends = datetime.now(UTC) + timedelta(hours=settings.LIMITS["key_rotation_hours"])
     text = key_text.new_key()
     with transaction.atomic():
         new = _new(key.team, text, key.name, key.scopes, actor, key.allowed_models, key.expires_at)
-        _add(new, "key.make", actor, request_id)
+        _add(new, "key.make", actor)
         old = ApiKey.objects.filter(Q(expires_at=None) | Q(expires_at__gt=ends), pk=key.pk, revoked_at=None)
         if old.update(expires_at=ends):
             after = {**_facts(key), "expires_at": ends}
-            audit.record(
-                actor, key.team, "key.rotate", "key", key.pk, before=_facts(key), after=after, request_id=request_id
-            )
+            audit.record(actor, key.team, "key.rotate", "key", key.pk, before=_facts(key), after=after)
     _memory.forget(bytes(key.digest))
     return new, text
+
+
+def keys_of(team: Team) -> list[ApiKey]:
+    """The team's keys: live ones first, newest first."""
+    keys = ApiKey.objects.filter(team=team).select_related("created_by").order_by("-created_at")
+    return sorted(keys[: settings.LIMITS["keys_listed"]], key=lambda key: not is_live(key))
+
+
+def is_live(key: ApiKey) -> bool:
+    return key.revoked_at is None and (key.expires_at is None or key.expires_at > datetime.now(UTC))
 
 
 def key_of(team: Team, key_id: object) -> ApiKey:
@@ -362,13 +368,13 @@ def _new(
     )
 
 
-def _add(key: ApiKey, action: str, actor: Actor, request_id: str) -> ApiKey:
+def _add(key: ApiKey, action: str, actor: Actor) -> ApiKey:
     with transaction.atomic():
         Team.objects.select_for_update(no_key=True).get(pk=key.team_id)  # two at once must not pass the limit
         if ApiKey.objects.filter(team=key.team, revoked_at=None).count() >= settings.LIMITS["keys_per_team"]:
             raise Invalid(f"A team has at most {settings.LIMITS['keys_per_team']} keys. Revoke one first.")
         key.save(force_insert=True)
-        audit.record(actor, key.team, action, "key", key.pk, after=_facts(key), request_id=request_id)
+        audit.record(actor, key.team, action, "key", key.pk, after=_facts(key))
     _memory.forget(bytes(key.digest))
     return key
 

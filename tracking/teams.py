@@ -118,7 +118,7 @@ def member_of(team: Team, membership_id: int) -> Membership:
 # --- teams ----------------------------------------------------------------------------------------------------------
 
 
-def create_organization(name: str, *, actor: Actor, request_id: str = "") -> Organization:
+def create_organization(name: str, *, actor: Actor) -> Organization:
     organization = Organization(name=_one_line(name), slug=_free_slug(Organization, name))
     with transaction.atomic():
         _save(organization)
@@ -129,7 +129,6 @@ def create_organization(name: str, *, actor: Actor, request_id: str = "") -> Org
             "organization",
             organization.pk,
             after={"name": organization.name},
-            request_id=request_id,
         )
     return organization
 
@@ -141,7 +140,6 @@ def create_team(
     actor: Actor,
     time_zone: str = "UTC",
     is_demo: bool = False,
-    request_id: str = "",
 ) -> Team:
     """Raises Invalid naming the field; also when the organization has LIMITS["teams_per_organization"]."""
     with transaction.atomic():
@@ -158,12 +156,12 @@ def create_team(
             is_demo=is_demo,
         )
         _save(team)
-        audit.record(actor, team, "team.create", "team", team.pk, after={"name": team.name}, request_id=request_id)
+        audit.record(actor, team, "team.create", "team", team.pk, after={"name": team.name})
     return team
 
 
-def change_team(team: Team, *, name: str, time_zone: str, actor: Actor, request_id: str = "") -> None:
-    _change(team, {"name": _one_line(name), "time_zone": time_zone}, "team.change", actor, request_id)
+def change_team(team: Team, *, name: str, time_zone: str, actor: Actor) -> None:
+    _change(team, {"name": _one_line(name), "time_zone": time_zone}, "team.change", actor)
 
 
 def set_retention(
@@ -173,14 +171,13 @@ def set_retention(
     redaction: str,
     spans_per_day_max: int | None,
     actor: Actor,
-    request_id: str = "",
 ) -> None:
     """How long runs are kept, what is struck out of them, and how many spans a day are taken in (None: any number)."""
     values = {"retention_days": retention_days, "redaction": redaction, "spans_per_day_max": spans_per_day_max}
-    _change(team, values, "retention.change", actor, request_id)
+    _change(team, values, "retention.change", actor)
 
 
-def _change(team: Team, values: dict[str, Any], action: str, actor: Actor, request_id: str) -> None:
+def _change(team: Team, values: dict[str, Any], action: str, actor: Actor) -> None:
     with transaction.atomic():
         fresh = Team.objects.select_for_update(no_key=True).get(pk=team.pk)
         before = {field: getattr(fresh, field) for field in values}
@@ -199,16 +196,13 @@ def _change(team: Team, values: dict[str, Any], action: str, actor: Actor, reque
             team.pk,
             before={field: before[field] for field in changed},
             after={field: values[field] for field in changed},
-            request_id=request_id,
         )
 
 
 # --- people ---------------------------------------------------------------------------------------------------------
 
 
-def add_member(
-    team: Team, email: str, role: str, *, actor: Actor, name: str = "", request_id: str = ""
-) -> tuple[Membership, bool]:
+def add_member(team: Team, email: str, role: str, *, actor: Actor, name: str = "") -> tuple[Membership, bool]:
     """Seat a person in the team; make their account when there is none. The flag says whether it was made.
 
     A new account has no password: its owner chooses one through a sign-in link. Raises Invalid naming the field.
@@ -235,12 +229,11 @@ def add_member(
             "member",
             user.pk,
             after={"email": email, "role": role},
-            request_id=request_id,
         )
     return membership, is_new
 
 
-def change_role(membership: Membership, role: str, *, actor: Actor, request_id: str = "") -> None:
+def change_role(membership: Membership, role: str, *, actor: Actor) -> None:
     """Raises Invalid when the team would be left without anyone to run it."""
     with transaction.atomic():
         fresh = _locked(membership)
@@ -258,11 +251,10 @@ def change_role(membership: Membership, role: str, *, actor: Actor, request_id: 
             fresh.user_id,
             before={"email": fresh.user.email, "role": before},
             after={"email": fresh.user.email, "role": role},
-            request_id=request_id,
         )
 
 
-def remove_member(membership: Membership, *, actor: Actor, request_id: str = "") -> None:
+def remove_member(membership: Membership, *, actor: Actor) -> None:
     """End a person's seat; their account stays. Raises Invalid when nobody would be left to run the team."""
     with transaction.atomic():
         fresh = _locked(membership)
@@ -273,13 +265,12 @@ def remove_member(membership: Membership, *, actor: Actor, request_id: str = "")
             "member",
             fresh.user_id,
             before={"email": fresh.user.email, "role": fresh.role},
-            request_id=request_id,
         )
         fresh.delete()
         _someone_runs(fresh.team)
 
 
-def add_owner(team: Team, email: str, *, actor: Actor, request_id: str = "") -> User:
+def add_owner(team: Team, email: str, *, actor: Actor) -> User:
     """Make a person who has an account an owner of the team's organization."""
     user = User.objects.filter(email=email.strip().lower(), is_active=True).first()
     if user is None or not Membership.objects.filter(user=user, team__organization=team.organization_id).exists():
@@ -287,11 +278,11 @@ def add_owner(team: Team, email: str, *, actor: Actor, request_id: str = "") -> 
     with transaction.atomic():
         team.organization.owners.add(user)
         after = {"email": user.email, "organization": team.organization.name}
-        audit.record(actor, team, "owner.add", "owner", user.pk, after=after, request_id=request_id)
+        audit.record(actor, team, "owner.add", "owner", user.pk, after=after)
     return user
 
 
-def remove_owner(team: Team, user_id: int, *, actor: Actor, request_id: str = "") -> None:
+def remove_owner(team: Team, user_id: int, *, actor: Actor) -> None:
     with transaction.atomic():
         organization = Organization.objects.select_for_update(no_key=True).get(pk=team.organization_id)
         user = organization.owners.filter(pk=user_id).first()
@@ -301,7 +292,7 @@ def remove_owner(team: Team, user_id: int, *, actor: Actor, request_id: str = ""
             raise Invalid("This is the last owner. Name another one first.")
         organization.owners.remove(user)
         before = {"email": user.email, "organization": organization.name}
-        audit.record(actor, team, "owner.remove", "owner", user.pk, before=before, request_id=request_id)
+        audit.record(actor, team, "owner.remove", "owner", user.pk, before=before)
 
 
 def demand_may_reset(actor_user: User, user: User) -> None:
@@ -319,7 +310,7 @@ def demand_may_reset(actor_user: User, user: User) -> None:
         raise NotAllowed(f"{user} is also in teams you do not run. Only an operator can make a sign-in link for them.")
 
 
-def change_name(user: User, name: str, *, actor: Actor, request_id: str = "") -> None:
+def change_name(user: User, name: str, *, actor: Actor) -> None:
     """A person's own name, as others see it."""
     before, user.name = user.name, _one_line(name)
     if before == user.name:
@@ -334,7 +325,6 @@ def change_name(user: User, name: str, *, actor: Actor, request_id: str = "") ->
             user.pk,
             before={"name": before},
             after={"name": user.name},
-            request_id=request_id,
         )
 
 

@@ -29,6 +29,12 @@ SECRET_KEY = env_str("WFLO_SECRET_KEY") or (
 ALLOWED_HOSTS = env_str("WFLO_ALLOWED_HOSTS", "*" if WFLO_ENV != "production" else WFLO_HOST).split(",")
 CSRF_TRUSTED_ORIGINS = [WFLO_PUBLIC_URL]
 
+# What the first start makes (manage.py bootstrap). WFLO_API_KEY becomes a key with all scopes.
+WFLO_TEAM = env_str("WFLO_TEAM", "My team")
+WFLO_ADMIN_EMAIL = env_str("WFLO_ADMIN_EMAIL", "admin@wflo.local")
+WFLO_ADMIN_PASSWORD = env_str("WFLO_ADMIN_PASSWORD")
+WFLO_API_KEY = env_str("WFLO_API_KEY")
+
 # --- limits: everything has one, and all are here ------------------------------------------------------------------
 LIMITS: dict[str, int] = {
     "body_compressed_bytes": 8 * 2**20,

@@ -1,0 +1,44 @@
+"""Addresses of sign-in and settings."""
+
+from __future__ import annotations
+
+from allauth.socialaccount.providers.openid_connect.views import callback, login
+from django.urls import path, re_path
+
+from dashboards.views import account, settings, settings_data, settings_keys
+
+urlpatterns = [
+    path("login", account.sign_in, name="account_login"),
+    path("logout", account.sign_out, name="account_logout"),
+    path("account/inactive", account.inactive, name="account_inactive"),
+    path("account/password-chosen", account.password_chosen, name="account_reset_password_from_key_done"),
+    re_path(
+        r"^account/password/(?P<uidb36>[0-9A-Za-z]{1,20})-(?P<key>[0-9A-Za-z-]{1,200})$",
+        account.choose_password,
+        name="account_reset_password_from_key",
+    ),
+    path("account/not-let-in", account.not_let_in, name="socialaccount_login_cancelled"),
+    path("account/<slug:provider_id>/login", login, name="openid_connect_login"),
+    path("account/<slug:provider_id>/callback", callback, name="openid_connect_callback"),
+    path("settings", settings.index, name="settings"),
+    path("settings/members", settings.members, name="settings_members"),
+    path("settings/members/add", settings.add_member, name="settings_members_add"),
+    path("settings/members/<int:membership_id>/role", settings.change_role, name="settings_members_role"),
+    path("settings/members/<int:membership_id>/remove", settings.remove_member, name="settings_members_remove"),
+    path("settings/members/<int:membership_id>/link", settings.make_link, name="settings_members_link"),
+    path("settings/owners/add", settings.add_owner, name="settings_owners_add"),
+    path("settings/owners/<int:user_id>/remove", settings.remove_owner, name="settings_owners_remove"),
+    path("settings/team", settings.team, name="settings_team"),
+    path("settings/team/change", settings.change_team, name="settings_team_change"),
+    path("settings/team/create", settings.create_team, name="settings_team_create"),
+    path("settings/keys", settings_keys.listed, name="settings_keys"),
+    path("settings/keys/make", settings_keys.make, name="settings_keys_make"),
+    path("settings/keys/<uuid:key_id>/revoke", settings_keys.revoke, name="settings_keys_revoke"),
+    path("settings/keys/<uuid:key_id>/rotate", settings_keys.rotate, name="settings_keys_rotate"),
+    path("settings/retention", settings_data.retention, name="settings_retention"),
+    path("settings/retention/change", settings_data.change_retention, name="settings_retention_change"),
+    path("settings/audit", settings_data.audit_log, name="settings_audit"),
+    path("settings/account", account.account, name="settings_account"),
+    path("settings/account/name", account.change_name, name="settings_account_name"),
+    path("settings/account/password", account.change_password, name="settings_account_password"),
+]
