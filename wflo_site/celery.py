@@ -7,11 +7,13 @@ from __future__ import annotations
 
 import os
 import sys
+import warnings
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
 from celery import Celery
+from celery.platforms import SecurityWarning
 from celery.schedules import crontab
 from celery.signals import task_postrun
 
@@ -20,6 +22,9 @@ SOCKET_SECONDS = 10
 
 if "beat" not in sys.argv:
     os.environ.setdefault("DJANGO_SETTINGS_MODULE", "wflo_site.settings")
+
+# Celery warns of root because of pickle; nothing but JSON is taken here.
+warnings.filterwarnings("ignore", category=SecurityWarning)
 
 app = Celery("wflo")
 app.conf.update(

@@ -8,7 +8,10 @@ import signal
 import subprocess
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import partial
 from pathlib import Path
+
+from wflo_site.log_lines import say
 
 PR_SET_PDEATHSIG = 1
 LINE_BYTES = 64 * 1024
@@ -45,6 +48,7 @@ class Child:
         self._started = 0.0
         self._wait = FIRST_WAIT
         self._rest = b""
+        self.hears: Callable[[str], None] = partial(say, name)
         self.silent = True  # its output is closed; nothing more to read
 
     def start(self) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import sys
 from collections.abc import Mapping
@@ -70,29 +71,38 @@ def prepare_command() -> list[str]:
     return [sys.executable, str(ROOT / "manage.py"), "prepare"]
 
 
-def children(launch: Launch, environ: Mapping[str, str]) -> list[Child]:
-    """Web, worker and beat, not started."""
+def web(launch: Launch, environ: Mapping[str, str]) -> Child:
+    """Not started, as those of ``background``."""
+    return Child("web", _web(launch), environ)
+
+
+def background(launch: Launch, environ: Mapping[str, str]) -> list[Child]:
+    """Worker and beat."""
     pulse = launch.home / "worker.pulse"
-    celery = [
-        sys.executable,
-        "-W",
-        "ignore::celery.platforms.SecurityWarning",
-        "-m",
-        "celery",
-        "-A",
-        "wflo_site.celery:app",
-    ]
-    return [
-        Child("web", _web(launch), environ),
-        Child(
-            "worker",
-            [*celery, "worker", "--pool", "threads", "--concurrency", str(WORKER_THREADS), "--loglevel", "WARNING",
-             "--without-gossip", "--without-mingle", "--without-heartbeat", "--quiet"],
-            {**environ, "WFLO_WORKER_PULSE": str(pulse)},
-            pulse,
-        ),
-        Child("beat", [*celery, "--quiet", "beat", "--loglevel", "WARNING", "--schedule", str(launch.home / "beat")], environ),
+    celery = [sys.executable, "-m", "celery", "-A", "wflo_site.celery:app", "--quiet"]
+    worker = [
+        *celery, "worker",
+        "--pool", "threads",
+        "--concurrency", str(WORKER_THREADS),
+        "--loglevel", "WARNING",
+        "--without-gossip", "--without-mingle", "--without-heartbeat",
     ]  # fmt: skip
+    beat = [*celery, "beat", "--loglevel", "WARNING", "--schedule", str(launch.home / "beat")]
+    # Without Django's settings beat does not load Django: half the memory.
+    without_django = {name: value for name, value in environ.items() if name != "DJANGO_SETTINGS_MODULE"}
+    return [
+        Child("worker", worker, {**environ, "WFLO_WORKER_PULSE": str(pulse)}, pulse),
+        Child("beat", beat, without_django),
+    ]
+
+
+def version_of_tables() -> str:
+    """Changes whenever migrations or installed packages may have: while it does not, web need not wait for them."""
+    digest = hashlib.sha256(sys.version.encode())
+    for path in (*sorted(ROOT.glob("*/migrations/*.py")), ROOT / "requirements" / "server.txt"):
+        digest.update(f"{path.relative_to(ROOT)} {path.stat().st_size}".encode())
+        digest.update(path.read_bytes())
+    return digest.hexdigest()
 
 
 def _web(launch: Launch) -> list[str]:

@@ -20,7 +20,7 @@ from pathlib import Path
 from wflo_site import devstack
 from wflo_site.banner import banner
 from wflo_site.child import MARK, Child, orphans
-from wflo_site.launch import Launch, LaunchError, children, prepare_command, read_launch
+from wflo_site.launch import Launch, LaunchError, background, prepare_command, read_launch, version_of_tables, web
 from wflo_site.log_lines import say
 from wflo_site.processes import alive, wait_until
 from wflo_site.stack_home import StackError, opened, port_is_free
@@ -105,12 +105,9 @@ class Supervisor:
             self._end_orphans()
             self._check_port()
             self.environ = {**self.launch.environ, MARK: str(self.launch.home), **self._stores()}
-            created = self._prepare()
+            created = self._make_ready()
             if created is None:
                 return 0 if self.asked_to_stop else 1
-            self.children = children(self.launch, self.environ)
-            for child in self.children:
-                self._start(child)
             self._greet(created)
             while not self.asked_to_stop:
                 self._look_after_everything()
@@ -176,23 +173,41 @@ class Supervisor:
             "WFLO_REDIS_URL": self.launch.redis_url or stack.redis_url,
         }
 
+    def _make_ready(self) -> dict[str, str] | None:
+        """Prepares, and starts everything. None when that failed (said) or a stop was asked for."""
+        stamp, version = self.launch.home / "prepared", version_of_tables()
+        server = web(self.launch, self.environ)
+        if not self.launch.database_url and stamp.exists() and stamp.read_text() == version:
+            self._add(server)  # the tables are known to fit
+        created = self._prepare()
+        if created is not None:
+            stamp.write_text(version)
+            for child in ([] if server.process else [server]) + background(self.launch, self.environ):
+                self._add(child)
+        return created
+
     def _prepare(self) -> dict[str, str] | None:
-        """Migrations and what the first start creates. None when it failed (said) or a stop was asked for."""
-        child = Child("prepare", prepare_command(), self.environ)
-        child.start()
+        """Migrations and what the first start creates, as said in lines of JSON by the command."""
         created: dict[str, str] = {}
+        said: list[str] = []
+
+        def hear(line: str) -> None:
+            created.update(json.loads(line)) if line.startswith("{") else said.append(line)
+
+        command = Child("prepare", prepare_command(), self.environ)
+        command.hears = hear
+        self._start(command)
         status = None
         while status is None:
             if self.asked_to_stop:
-                child.signal(signal.SIGKILL)
+                command.signal(signal.SIGKILL)
                 return None
-            status = child.ended()
-            time.sleep(TICK_SECONDS / 10)
-            for line in child.lines():
-                if line.startswith("{"):
-                    created.update(json.loads(line))
-                elif line:
-                    say("prepare", line, problem=status not in (None, 0))
+            self._look_after_everything()
+            status = command.ended()
+        self._pass_on(command)
+        self._forget(command)
+        for line in said:
+            say("prepare", line, problem=status != 0)
         return created if status == 0 else None
 
     def _greet(self, created: dict[str, str]) -> None:
@@ -215,6 +230,10 @@ class Supervisor:
             return False
 
     # --- while it runs ------------------------------------------------------------------------------------------
+    def _add(self, child: Child) -> None:
+        self.children.append(child)
+        self._start(child)
+
     def _start(self, child: Child) -> None:
         child.start()
         self._selector.register(child, selectors.EVENT_READ, child)
@@ -237,7 +256,7 @@ class Supervisor:
     def _pass_on(self, child: Child) -> None:
         for line in child.lines():
             if line:
-                say(child.name, line)
+                child.hears(line)
         if child.silent:
             self._forget(child)
 

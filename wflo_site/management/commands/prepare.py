@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import redis
@@ -25,6 +26,7 @@ class Command(BaseCommand):
         trouble = database_trouble(settings.WFLO_DATABASE_URL) or redis_trouble(settings.WFLO_REDIS_URL)
         if trouble:
             raise CommandError(trouble)
+        Path(settings.STATIC_ROOT).mkdir(parents=True, exist_ok=True)  # its absence would be warned of
         try:
             with connection.cursor() as cursor:
                 cursor.execute("SELECT pg_advisory_lock(%s)", [LOCK])
