@@ -1,0 +1,101 @@
+"""What stands round every page: where one can go, which team this is, how it is lit."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+
+from django.conf import settings
+from django.core.exceptions import PermissionDenied
+from django.http import Http404, HttpRequest
+from django.templatetags.static import static
+
+from dashboards import access
+from tracking.teams import Seat
+
+THEMES = ("light", "dark")
+THEME_COOKIE = "wflo_theme"  # absent: the system's
+DENSITY_COOKIE = "wflo_density"
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """A page in the navigation. ``key`` is the letter after ``g`` that goes there."""
+
+    label: str
+    path: str
+    icon: str
+    key: str
+    is_first: bool = True  # also in the bottom bar of a narrow screen
+
+    def holds(self, path: str) -> bool:
+        return path == self.path or (self.path != "/" and path.startswith(f"{self.path}/"))
+
+
+LOOK = (
+    Place("Now", "/", "home", "n"),
+    Place("Runs", "/runs", "runs", "r"),
+    Place("Agents", "/agents", "agents", "a"),
+    Place("Costs", "/costs", "costs", "c"),
+)
+OPERATE = (
+    Place("Prices", "/prices", "prices", "p"),
+    Place("Settings", "/settings", "admin", "s", is_first=False),
+)
+
+
+class Frame:
+    """Asked by base.html; each answer is found at most once a request, and only when it is shown."""
+
+    def __init__(self, request: HttpRequest) -> None:
+        self._request = request
+        self.look = LOOK
+        self.operate = OPERATE
+
+    @cached_property
+    def seat(self) -> Seat | None:
+        """The person's seat; None on pages for nobody in particular: sign-in, errors."""
+        user = getattr(self._request, "user", None)
+        if user is None or not user.is_authenticated:
+            return None
+        try:
+            return access.seat_for(self._request)
+        except (PermissionDenied, Http404):  # the page itself says so; its frame has no team then
+            return None
+
+    @cached_property
+    def seats(self) -> list[Seat]:
+        return access.teams_of(self._request)
+
+    @cached_property
+    def here(self) -> Place | None:
+        return next((place for place in (*LOOK, *OPERATE) if place.holds(self._request.path)), None)
+
+    @property
+    def theme(self) -> str:
+        chosen = self._request.COOKIES.get(THEME_COOKIE, "")
+        return chosen if chosen in THEMES else ""
+
+    @property
+    def is_tight(self) -> bool:
+        return self._request.COOKIES.get(DENSITY_COOKIE) == "tight"
+
+    @property
+    def address(self) -> str:
+        """Where agents send to, as people reach this installation."""
+        return settings.WFLO_PUBLIC_URL
+
+    @property
+    def plotly(self) -> str:
+        return static("plotly/plotly.min.js")
+
+
+def frame(request: HttpRequest) -> dict[str, Frame]:
+    """The context processor."""
+    return {"frame": Frame(request)}
+
+
+def is_fragment(request: HttpRequest) -> bool:
+    """Whether htmx asks for a part of a page. A restored page from the history is whole."""
+    htmx = getattr(request, "htmx", None)
+    return bool(htmx) and not htmx.history_restore_request and not htmx.boosted

@@ -1,0 +1,216 @@
+"""Template tags: figures, marks and small drawings. Geometry from data is SVG attributes, so the CSP can be strict."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
+from typing import Any
+
+from django import template
+from django.utils.html import format_html, format_html_join
+from django.utils.safestring import SafeString, mark_safe
+
+from dashboards import icons, numbers
+
+register = template.Library()
+
+OTHER_COLOUR = 6
+
+# what the store says -> class, icon, word
+_STATUSES = {
+    "completed": ("ok", "ok", "done"),
+    "running": ("running", "running", "running"),
+    "failed": ("error", "error", "failed"),
+    "cancelled": ("killed", "killed", "stopped"),
+    "killed": ("killed", "killed", "stopped"),
+    "refused": ("error", "refused", "refused"),
+    "looping": ("loop", "loop", "looping"),
+    "ok": ("ok", "ok", "ok"),
+    "error": ("error", "error", "failed"),
+    "unpriced": ("unknown", "unknown", "no price"),
+}
+# kind of span -> class (what it costs), icon
+_KINDS = {
+    "agent": ("agent", "agent"),
+    "llm": ("llm", "llm"),
+    "embedding": ("llm", "embedding"),
+    "tool": ("tool", "tool"),
+    "retriever": ("tool", "retriever"),
+    "reranker": ("other", "sort"),
+    "chain": ("other", "chain"),
+    "guardrail": ("other", "guardrail"),
+    "evaluator": ("other", "evaluator"),
+    "other": ("other", "other"),
+}
+
+register.filter("tokens", numbers.tokens)
+register.filter("duration", numbers.duration)
+register.filter("exact", numbers.exact)
+register.filter("percent", numbers.percent)
+register.filter("usd_text", numbers.usd)
+register.filter("usd_exact", numbers.usd_exact)
+register.filter("usd_fixed", numbers.usd_fixed)
+register.filter("stamp", numbers.stamp)
+
+
+@register.filter
+def usd(value: Decimal | None) -> SafeString:
+    """Money with its exact amount in the title; the badge "unpriced" for None."""
+    if value is None:
+        return badge("unknown", numbers.UNPRICED, "unknown", title=numbers.usd_exact(None))
+    return format_html('<span title="{}">{}</span>', numbers.usd_exact(value), numbers.usd(value))
+
+
+@register.filter
+def ago(then: datetime | None) -> SafeString | str:
+    """How long ago, the absolute time in the title; empty for None, which does not apply."""
+    if then is None:
+        return ""
+    return format_html(
+        '<time datetime="{}" title="{}">{}</time>',
+        then.astimezone(UTC).isoformat(),
+        numbers.stamp(then),
+        numbers.ago(then, datetime.now(UTC)),
+    )
+
+
+@register.filter
+def count(value: int | None, noun: str = "") -> str:
+    """``1,204`` or, with a noun, ``1 run`` and ``1,204 runs``. A plural of its own follows a comma: ``entry,entries``."""
+    if value is None:
+        return numbers.UNKNOWN
+    one, _, many = noun.partition(",")
+    words = one if value == 1 else many or f"{one}s"
+    return f"{value:,} {words}" if noun else f"{value:,}"
+
+
+@register.simple_tag
+def icon(name: str) -> SafeString:
+    return icons.icon(name)
+
+
+@register.simple_tag
+def sprite() -> SafeString:
+    return icons.sprite()
+
+
+@register.simple_tag
+def badge(style: str, text: str, glyph: str = "", title: str = "") -> SafeString:
+    """One fact: style is one of loop error ok running unknown money killed write, or empty."""
+    drawn = icons.icon(glyph) if glyph else ""
+    titled = format_html(' title="{}"', title) if title else ""
+    return format_html('<span class="badge {}"{}>{}{}</span>', style, titled, drawn, text)
+
+
+@register.simple_tag
+def status(value: str, word: str = "") -> SafeString:
+    """Glyph and word of a run's or span's status; a status without a mark is plain text."""
+    style, glyph, usual = _STATUSES.get(value, ("", "", value))
+    drawn = icons.icon(glyph) if glyph else ""
+    return format_html('<span class="status {}">{}{}</span>', style, drawn, word or usual)
+
+
+@register.simple_tag
+def kind(value: str) -> SafeString:
+    """The tile of a span's kind."""
+    style, glyph = _KINDS.get(value, _KINDS["other"])
+    return format_html('<span class="kind {}" title="{}">{}</span>', style, value, icons.icon(glyph))
+
+
+@register.simple_tag
+def agent_chip(name: str | None, colour: int | Mapping[str, int] | None = None, href: str = "") -> SafeString:
+    """An agent with the colour it keeps everywhere; colour is 2..8, or a table of them by name."""
+    if not name:
+        return mark_safe('<span class="chip c6 faint">unattributed</span>')
+    if isinstance(colour, Mapping):
+        colour = colour.get(name)
+    if href:
+        return format_html('<a class="chip c{}" href="{}">{}</a>', colour or OTHER_COLOUR, href, name)
+    return format_html('<span class="chip c{}">{}</span>', colour or OTHER_COLOUR, name)
+
+
+@register.simple_tag
+def bar(share: float | Decimal | None, label: str = "", style: str = "spent", size: str = "thin") -> SafeString:
+    """A share of 1 as a bar on its track. Without a label it only repeats a figure beside it."""
+    described = format_html('role="img" aria-label="{}"', label) if label else mark_safe('aria-hidden="true"')
+    return format_html(
+        '<svg class="mbar {}" {}><rect class="track" width="100%" height="100%" rx="2"/>'
+        '<rect class="{}" width="{}" height="100%" rx="2"/></svg>',
+        size,
+        described,
+        style,
+        _percent(float(share or 0)),
+    )
+
+
+@register.simple_tag
+def split_bar(parts: Iterable[Sequence[Any]], label: str = "") -> SafeString:
+    """Parts of one sum beside one another: each (share of 1, class such as ``f2``, title)."""
+    drawn, at = [], 0.0
+    for share, style, title in parts:
+        drawn.append((_percent(at), _percent(float(share)), style, title))
+        at += float(share)
+    return format_html(
+        '<svg class="bars" role="img" aria-label="{}">{}</svg>',
+        label,
+        format_html_join("", '<rect x="{}" width="{}" height="100%" class="{}"><title>{}</title></rect>', drawn),
+    )
+
+
+@register.simple_tag
+def spark(values: Sequence[Decimal | float | int | None], label: str = "", style: str = "") -> SafeString:
+    """A line of the last values over its area; None (unknown) is a gap. Empty for fewer than two values."""
+    known = [float(value) for value in values if value is not None]
+    if len(values) < 2 or not known:
+        return mark_safe("")
+    top = max(*known, 0.0) or 1.0
+    lines: list[list[str]] = [[]]
+    for place, value in enumerate(values):
+        if value is None:
+            lines.append([])
+        else:
+            lines[-1].append(f"{place * 96 / (len(values) - 1):.1f},{20 - float(value) / top * 18:.1f}")
+    drawn = [(f"{run[0].split(',')[0]},22 {' '.join(run)} {run[-1].split(',')[0]},22", " ".join(run)) for run in lines if run]
+    shapes = '<polygon class="area" points="{}"/><polyline class="ln thin {}" points="{}"/>'
+    described = format_html('role="img" aria-label="{}"', label) if label else mark_safe('aria-hidden="true"')
+    return format_html(
+        '<svg class="spark" viewBox="0 0 96 22" preserveAspectRatio="none" {}>{}</svg>',
+        described,
+        format_html_join("", shapes, ((area, style, line) for area, line in drawn)),
+    )
+
+
+@register.simple_tag
+def change(now: Decimal | float | None, before: Decimal | float | None, words: str = "") -> SafeString | str:
+    """How a cost moved: up is amber, down is green, under 5% plain. "new" when there was nothing before."""
+    if now is None or before is None:
+        return ""
+    if not before:
+        return mark_safe('<span class="faint">new</span>') if now else ""
+    moved = float(now) / float(before) - 1
+    style = "" if abs(moved) < 0.05 else "up" if moved > 0 else "down"
+    arrow = "▲" if moved > 0 else "▼" if moved < 0 else ""
+    sign = "more" if moved > 0 else "less"
+    return format_html(
+        '<b class="{}" title="{} {}">{}&nbsp;{}</b>{}',
+        style,
+        numbers.percent(abs(moved)),
+        sign,
+        arrow,
+        numbers.percent(abs(moved)),
+        f" {words}" if words else "",
+    )
+
+
+@register.simple_tag
+def took(started: datetime | None, ended: datetime | None) -> str:
+    """Duration between two times; still going on counts until now."""
+    if started is None:
+        return numbers.UNKNOWN
+    length: timedelta = (ended or datetime.now(UTC)) - started
+    return numbers.duration(max(length, timedelta(0)))
+
+
+def _percent(share: float) -> str:
+    return f"{min(max(share, 0.0), 1.0) * 100:.2f}%"
