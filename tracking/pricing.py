@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
-from typing import Any, NamedTuple
+from typing import Any, Protocol
 
 from django.db import IntegrityError, connection, transaction
 
@@ -17,11 +17,11 @@ from tracking import audit, price_map
 from tracking.audit import Actor
 from tracking.errors import Invalid
 from tracking.models import Price, Team
+from tracking.models import Span as SpanModel
 from tracking.price_book import Entry, book
 from tracking.price_input import per_million, read_model, read_moment, read_rates
 from wflo.pricing import Cost, CostStatus, cost_usd
 from wflo.rates import Rates
-from wflo.spans import Kind, Span
 from wflo.usage import Usage
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -38,12 +38,23 @@ DEMO_RATES: dict[str, Rates] = {
     "demo/json": replace(_DEMO, cache_write=Decimal("0.00000125"), cache_write_1h=Decimal("0.000002")),
 }
 
-_OWNS_COST = frozenset({Kind.LLM, Kind.EMBEDDING, Kind.RERANKER})
+_CODES: dict[CostStatus, int] = {status: SpanModel.CostStatus[status.name].value for status in CostStatus}
+_UNITS = 10  # a row counts money in 1e-10 USD
 
 
-class Priced(NamedTuple):
-    cost_usd: Decimal | None  # at 10 decimals; None with status none and unknown
-    status: CostStatus
+class Chargeable(Protocol):
+    """What ``charge`` reads of a span's row and what it writes: ``tracking.ingest.span_row.SpanRow``."""
+
+    tool_name: str | None
+    model: str | None
+    provider: str | None
+    started_us: int
+    is_aggregate: bool
+    cost_units: int | None
+    cost_status: int
+
+    @property
+    def usage(self) -> Usage: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,50 +65,23 @@ class Bill:
     price: Entry | None
 
 
-NO_COST = Priced(None, CostStatus.NONE)
-UNKNOWN = Priced(None, CostStatus.UNKNOWN)
-_NO_USAGE = Usage()
+def charge(team_id: int, row: Chargeable) -> None:
+    """Set the cost of a row that counts: its usage at the price its model had when the call began, or unknown.
 
-
-def price(
-    team_id: int,
-    *,
-    kind: Kind,
-    usage: Usage | None,
-    model: str | None,
-    provider: str | None,
-    at: datetime,
-    tool_name: str | None = None,
-    is_sum: bool = False,
-) -> Priced:
-    """What one span cost. ``at`` is when the call began (UTC); ``is_sum``: the usage adds several calls up.
-
-    A model call, embedding or reranking without a price or without usage is unknown; a tool owns a cost only when
-    someone set a price for "tool/<its name>"; no other span owns any.
+    The model that answered is priced (the row holds the one asked for if nothing answered). A span without a model is
+    a tool's: it has a price when someone set one for "tool/<its name>".
     """
-    if kind is Kind.TOOL and tool_name:
-        model, provider = f"tool/{tool_name}", None
-    elif kind not in _OWNS_COST:
-        return NO_COST
+    model, provider = row.model, row.provider
+    if not model and row.tool_name:
+        model, provider = f"tool/{row.tool_name}", None
+    at = EPOCH + timedelta(microseconds=row.started_us)
     rates = book.rates(team_id, model, provider, at) if model else None
     if rates is None:
-        return NO_COST if kind is Kind.TOOL else UNKNOWN
-    cost = cost_usd(usage or _NO_USAGE, rates, is_sum=is_sum)
-    return Priced(cost.total, cost.status)
-
-
-def price_span(team_id: int, span: Span) -> Priced:
-    """``price`` of a span as it came in. The model that answered is priced; the one asked for if nothing answered."""
-    return price(
-        team_id,
-        kind=span.kind,
-        usage=span.usage,
-        model=span.model or span.requested_model,
-        provider=span.provider,
-        at=EPOCH + timedelta(microseconds=span.started_ns // 1000),
-        tool_name=span.tool_name,
-        is_sum=span.is_aggregate,
-    )
+        row.cost_units, row.cost_status = None, _CODES[CostStatus.UNKNOWN]
+        return
+    cost = cost_usd(row.usage, rates, is_sum=row.is_aggregate)
+    row.cost_units = None if cost.total is None else int(cost.total.scaleb(_UNITS))
+    row.cost_status = _CODES[cost.status]
 
 
 def bill(team_id: int, *, usage: Usage, model: str, provider: str | None, at: datetime, is_sum: bool = False) -> Bill:
