@@ -7,9 +7,14 @@ from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
 import psycopg
-from django.db import connection
+from django.db import connection, transaction
+from django.db.models import Max
+
+from tracking.models import Team
+from tracking.sql import statements
 
 DAYS_AHEAD = 7
+FORGET_ROWS = 500
 TABLES = ("tracking_span", "tracking_payload")
 _LOCK = 0x57464C4F  # "WFLO": one maker of partitions at a time
 
@@ -45,8 +50,38 @@ def make_days(cursor: psycopg.Cursor[Any], days: Iterable[date]) -> None:
 
 def make_partitions(now: datetime | None = None) -> None:
     """Today's partitions and those of the next DAYS_AHEAD days."""
-    from django.db import transaction
-
     today = (now or datetime.now(UTC)).date()
     with transaction.atomic(), connection.cursor() as cursor:
         make_days(cursor.cursor, [today + timedelta(days=i) for i in range(-1, DAYS_AHEAD + 1)])
+
+
+def drop_old(now: datetime | None = None) -> list[date]:
+    """Drop the days that are older than every team keeps, and the runs of days older than their own team keeps.
+
+    A partition holds all teams' spans, so it lives as long as the team with the longest retention; what a team may no
+    longer see is gone from lists and totals at its own time, with its runs.
+    """
+    today = (now or datetime.now(UTC)).date()
+    _forget_runs(today)
+    longest = Team.objects.aggregate(days=Max("retention_days"))["days"]
+    if longest is None:
+        return []
+    with connection.cursor() as cursor:
+        old = sorted(day for day in existing_days(cursor.cursor) if day < today - timedelta(days=longest))
+        for day in old:
+            for table in TABLES:
+                name = partition_name(table, day)
+                # Detached first, and not in a transaction: nobody who reads or writes other days waits.
+                cursor.execute(f"ALTER TABLE {table} DETACH PARTITION {name} CONCURRENTLY")
+                cursor.execute(f"DROP TABLE {name}")
+    return old
+
+
+def _forget_runs(today: date) -> None:
+    for team in Team.objects.only("id", "retention_days"):
+        first_day = today - timedelta(days=team.retention_days)
+        while True:
+            with connection.cursor() as cursor:
+                cursor.execute(statements("retention")["forget_runs"], {"team": team.id, "first_day": first_day})
+                if cursor.rowcount < FORGET_ROWS:
+                    break

@@ -98,6 +98,11 @@ async def live(scope: Scope, receive: Receive, send: Send) -> None:
     await send_bytes(send, 200, b"application/json", b'{"alive":true}', [(b"cache-control", b"no-store")])
 
 
+def close() -> None:
+    """Write what waits, as the process ends."""
+    writer.stop()
+
+
 # --- OTLP -------------------------------------------------------------------------------------------------------------
 
 

@@ -207,6 +207,11 @@ def submit(batch: Batch) -> asyncio.Future[Receipt]:
     return asyncio.wrap_future(_writer.submit(batch))
 
 
+def stop() -> None:
+    """Write what waits and end the thread; a later batch starts it again."""
+    _writer.stop()
+
+
 def accept(batch: Batch) -> Receipt:
     """Commit a batch and wait for it, from a thread of any kind."""
     return _writer.submit(batch).result()

@@ -1,0 +1,34 @@
+"""What must always hold between the tables (reliability's V5, V6, V10, V12), checked by tests and by the clock.
+
+Each check finds rows that break it; none means that the money and the counts can be believed.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from django.db import connection, transaction
+
+from tracking.sql import statements
+
+
+@dataclass(frozen=True, slots=True)
+class Broken:
+    """An invariant's name, and the first rows found that break it."""
+
+    name: str
+    rows: list[tuple[Any, ...]]
+
+
+def check(team_id: int | None = None) -> list[Broken]:
+    """Every invariant that does not hold, for one team or all, from one snapshot of the database."""
+    found = []
+    with transaction.atomic(), connection.cursor() as cursor:
+        cursor.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ")
+        for name, sql in statements("invariants").items():
+            cursor.execute(sql, {"team": team_id})
+            rows = cursor.fetchall()
+            if rows:
+                found.append(Broken(name, rows))
+    return found

@@ -1,0 +1,52 @@
+"""The process's front door: a short table of hot paths, and Django for everything else.
+
+The hot doors are small ASGI callables in their rooms; they skip Django's handler, which costs more than the work
+itself. Each answers with and without a trailing slash, and none ever redirects.
+"""
+
+from __future__ import annotations
+
+import os
+
+os.environ.setdefault("DJANGO_SETTINGS_MODULE", "wflo_site.settings")
+
+from django.core.asgi import get_asgi_application
+
+django_application = get_asgi_application()
+
+from tracking.ingest import api as ingest  # noqa: E402  models are ready only now
+from tracking.ingest.body import Receive, Scope, Send  # noqa: E402
+
+HOT = {
+    "/v1/traces": ingest.traces,
+    "/v1/logs": ingest.log_records,
+    "/v1/metrics": ingest.metrics,
+    "/api/public/otel/v1/traces": ingest.traces,  # where Langfuse's SDK sends
+    "/api/public/otel/v1/logs": ingest.log_records,
+    "/api/public/otel/v1/metrics": ingest.metrics,
+    "/api/v1/ingest": ingest.events,
+    "/health/live": ingest.live,
+}
+HOT |= {f"{path}/": door for path, door in HOT.items()}
+
+
+async def application(scope: Scope, receive: Receive, send: Send) -> None:
+    if scope["type"] == "http":
+        door = HOT.get(scope["path"])
+        if door is not None:
+            await door(scope, receive, send)
+            return
+        await django_application(scope, receive, send)
+    elif scope["type"] == "lifespan":
+        await _lifespan(receive, send)
+
+
+async def _lifespan(receive: Receive, send: Send) -> None:
+    while True:
+        message = await receive()
+        if message["type"] == "lifespan.startup":
+            await send({"type": "lifespan.startup.complete"})
+        elif message["type"] == "lifespan.shutdown":
+            ingest.close()
+            await send({"type": "lifespan.shutdown.complete"})
+            return
