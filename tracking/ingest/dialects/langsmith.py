@@ -1,0 +1,46 @@
+"""LangSmith's exporter: ``langsmith.span.kind`` over GenAI attributes."""
+
+from __future__ import annotations
+
+from tracking.ingest.dialects import genai
+from tracking.ingest.dialects.fields import Attributes, entries, text, words
+from wflo.spans import Kind, Span
+
+_KINDS = {
+    "llm": Kind.LLM,
+    "tool": Kind.TOOL,
+    "chain": Kind.CHAIN,
+    "retriever": Kind.RETRIEVER,
+    "embedding": Kind.EMBEDDING,
+    "agent": Kind.AGENT,
+}
+_METADATA = "langsmith.metadata."
+
+
+def read(span: Span) -> None:
+    """Session means a project to LangSmith, so only what the metadata calls a session or a thread is one."""
+    attributes: Attributes = span.attributes
+    kind = _KINDS.get(str(attributes["langsmith.span.kind"]).strip("\"' ").lower(), Kind.CHAIN)
+    genai.read_as(span, kind)
+    span.convention = "langsmith"
+    agent = text(attributes, _METADATA + "lc_agent_name")
+    if agent:
+        span.agent = agent
+        if kind is Kind.CHAIN and span.name == agent:
+            span.kind = Kind.AGENT
+    elif kind is Kind.AGENT:
+        span.agent = text(attributes, "langsmith.trace.name") or span.name[:200] or None
+    if span.kind in genai.CALLS:
+        provider = text(attributes, _METADATA + "ls_provider")
+        if provider:
+            span.provider = provider.lower()[:100]
+        span.requested_model = text(attributes, _METADATA + "ls_model_name") or span.requested_model
+        span.model = span.model or span.requested_model
+    span.session_id = span.session_id or text(
+        attributes, _METADATA + "session_id", _METADATA + "thread_id", _METADATA + "conversation_id"
+    )
+    span.user_id = span.user_id or text(attributes, _METADATA + "user_id")
+    if "langsmith.span.tags" in attributes:
+        span.tags = words(attributes["langsmith.span.tags"])
+    if span.parent_id is None:
+        span.metadata = entries(attributes, _METADATA) or None

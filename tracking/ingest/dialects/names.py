@@ -1,0 +1,96 @@
+"""Names of models, providers and finish reasons, as senders write them and as we keep them."""
+
+from __future__ import annotations
+
+from functools import lru_cache
+
+PROVIDER_PREFIXES = frozenset(
+    [
+        "ai21",
+        "anthropic",
+        "azure",
+        "azure_ai",
+        "bedrock",
+        "bedrock_converse",
+        "cerebras",
+        "cohere",
+        "cohere_chat",
+        "databricks",
+        "deepinfra",
+        "deepseek",
+        "fireworks_ai",
+        "gemini",
+        "github",
+        "google",
+        "groq",
+        "hosted_vllm",
+        "huggingface",
+        "litellm_proxy",
+        "lm_studio",
+        "mistral",
+        "nvidia_nim",
+        "ollama",
+        "ollama_chat",
+        "openai",
+        "openrouter",
+        "perplexity",
+        "replicate",
+        "sagemaker",
+        "sambanova",
+        "text-completion-openai",
+        "together_ai",
+        "vertex_ai",
+        "vertex_ai_beta",
+        "vllm",
+        "watsonx",
+        "xai",
+    ]
+)
+# What stands after the dot of these is part of the name; of all others ("openai.chat") it is the way of calling.
+_DOTTED = frozenset({"aws", "az", "azure", "gcp", "ibm"})
+_REASONS = {
+    "tool_call": "tool_calls",
+    "tool-calls": "tool_calls",
+    "tool_use": "tool_calls",
+    "function_call": "tool_calls",
+    "end_turn": "stop",
+    "completed": "stop",
+    "max_tokens": "length",
+    "content-filter": "content_filter",
+}
+
+
+@lru_cache(maxsize=1024)
+def provider_name(name: str) -> str:
+    """Lower case; "openai.chat" and "openai.responses" are openai."""
+    name = name.strip().lower()
+    head, dot, _ = name.partition(".")
+    return head if dot and head and head not in _DOTTED else name
+
+
+@lru_cache(maxsize=4096)
+def model_name(name: str, provider: str | None) -> tuple[str, str | None]:
+    """The model without the provider a router wrote before it, and the provider.
+
+    "openai/gpt-4o" is gpt-4o of openai. "meta-llama/Llama-3" keeps its owner, and so does every name of OpenRouter,
+    which sells under such names.
+    """
+    head, slash, rest = name.partition("/")
+    if not slash or not rest or provider == "openrouter":
+        return name, provider
+    head = head.lower()
+    if head == "openrouter":
+        return rest, head
+    if head not in PROVIDER_PREFIXES and head != provider:
+        return name, provider
+    return rest, provider if provider and provider not in ("litellm", "unknown", "dspy") else head
+
+
+def finish_reason(value: object) -> str | None:
+    """The first reason of a list, of a JSON list, or the only one; one word for what providers call differently."""
+    if isinstance(value, list | tuple):
+        value = value[0] if value else None
+    if not isinstance(value, str) or value in ("", "None", "null"):
+        return None
+    reason = value.strip("[]\"' ").partition('"')[0].lower()
+    return _REASONS.get(reason, reason)[:60] or None
