@@ -35,6 +35,7 @@ class Launch:
     web_processes: int
     database_url: str
     redis_url: str
+    stops_with_parent: bool
     environ: Mapping[str, str]
 
 
@@ -56,6 +57,7 @@ def read_launch(environ: Mapping[str, str]) -> Launch:
         web_processes=_number(environ, "WFLO_WEB_PROCESSES", WEB_PROCESSES, 1, 256),
         database_url=_url(environ, "WFLO_DATABASE_URL", DATABASE_SCHEMES, "postgresql://user:password@host:port/name"),
         redis_url=_url(environ, "WFLO_REDIS_URL", REDIS_SCHEMES, "redis://:password@host:port/0"),
+        stops_with_parent=environ.get("WFLO_STOP_WITH_PARENT", "") == "1",
         environ={
             **environ,
             "WFLO_HOME": str(home),

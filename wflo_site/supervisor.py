@@ -19,7 +19,7 @@ from pathlib import Path
 
 from wflo_site import devstack
 from wflo_site.banner import banner
-from wflo_site.child import MARK, Child, orphans
+from wflo_site.child import MARK, Child, dies_with_its_parent, orphans
 from wflo_site.launch import Launch, LaunchError, background, prepare_command, read_launch, version_of_tables, web
 from wflo_site.log_lines import say
 from wflo_site.processes import alive, wait_until
@@ -38,6 +38,8 @@ def main() -> int:
     """Exit status: 0 after a stop that was asked for, 1 with one sentence when it could not start."""
     try:
         launch = read_launch(os.environ)
+        if launch.stops_with_parent:
+            dies_with_its_parent(os.getppid(), signal.SIGTERM)()
         home = opened(launch.home)
         with only_one(home, launch.address) as tell:
             return Supervisor(launch, tell).run()

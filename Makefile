@@ -1,0 +1,43 @@
+# Python 3.11 or newer and make are all that is needed; the first target makes .venv.
+.PHONY: up test check lint bench demo lock dev
+
+PYTHON ?= $(shell for p in python3 python3.14 python3.13 python3.12 python3.11; do \
+	$$p -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && { echo $$p; exit; }; done; echo python3)
+RUN = .venv/bin/python
+# The supervisor ends with the make that started it, however that ends.
+STARTED_BY_MAKE = WFLO_STOP_WITH_PARENT=1
+
+up:  ## stores, web, worker and beat in this terminal; Ctrl-C stops them
+	@$(PYTHON) requirements/install.py server
+	@exec env $(STARTED_BY_MAKE) $(RUN) -m wflo_site.supervisor
+
+dev:
+	@$(PYTHON) requirements/install.py dev
+
+test: dev  ## every test, on stores of its own
+	@$(RUN) -m tests.chromium
+	@$(RUN) -m pytest
+
+lint: dev
+	@$(RUN) -m ruff check .
+	@$(RUN) -m ruff format --check .
+	@$(RUN) -m mypy
+	@.venv/bin/lint-imports
+
+check: lint  ## lint, types, layers, migrations, tests
+	@$(RUN) -m tests.stack manage.py makemigrations --check --dry-run
+	@$(RUN) -m tests.chromium
+	@$(RUN) -m pytest
+
+bench: dev  ## the figures of docs/figures.md, measured here
+	@$(RUN) -m bench
+
+demo:  ## a sample team, sent through the front door of a running Wflo
+	@$(PYTHON) requirements/install.py server
+	@$(RUN) manage.py demo
+
+lock: dev  ## anew from pyproject.toml, with hashes
+	@$(RUN) -m uv pip compile --quiet --group server $(LOCKING) -o requirements/server.txt
+	@$(RUN) -m uv pip compile --quiet --group server --group dev $(LOCKING) -o requirements/dev.txt
+	@echo uv | $(RUN) -m uv pip compile --quiet - $(LOCKING) -o requirements/uv.txt
+LOCKING = --python-version 3.11 --generate-hashes --no-emit-index-url --no-header --no-annotate
