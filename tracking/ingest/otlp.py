@@ -29,7 +29,7 @@ from tracking.ingest.decoded import (
 )
 from tracking.ingest.logs import LogRecord
 from tracking.ingest.otlp_json import decode_json, decode_json_logs, decode_json_metrics
-from tracking.ingest.prescan import ITEM_BYTES_UNCOUNTED, Group, check_item, protobuf_groups
+from tracking.ingest.prescan import FIELDS_MAX, ITEM_BYTES_UNCOUNTED, Group, check_item, protobuf_groups
 from wflo.spans import Rejected, Span, Status
 
 __all__ = [
@@ -82,10 +82,11 @@ def _decode_spans(
 ) -> None:
     parse = SpanMessage.FromString
     spans, rejected = decoded.spans, decoded.rejected
+    left = FIELDS_MAX
     for start, end in places:
         index = len(spans) + len(rejected)
         if end - start > ITEM_BYTES_UNCOUNTED:
-            check_item(body, start, end, kind="span")
+            left = check_item(body, start, end, kind="span", left=left)
         try:
             message = parse(body[start:end])
         except (WireError, UnicodeDecodeError):
@@ -246,10 +247,11 @@ def _metric_count(body: bytes) -> int:
 def decode_protobuf_logs(body: bytes) -> list[LogRecord]:
     """The log records of an ExportLogsServiceRequest, in their order. Raises DecodeError and TooLarge."""
     records: list[LogRecord] = []
+    left = FIELDS_MAX
     for group in protobuf_groups(body, items="log records"):
         for _, places in group.scopes:
             for start, end in places:
-                check_item(body, start, end, kind="log")
+                left = check_item(body, start, end, kind="log", left=left)
                 try:
                     message = LogMessage.FromString(body[start:end])
                 except (WireError, UnicodeDecodeError):

@@ -128,7 +128,7 @@ def _resource(group: Any) -> tuple[dict[str, Any], tuple[str, ...]]:
 
 def _scope_name(scope: Any) -> str:
     value = field_of(object_of(scope, ""), "scope")
-    return "" if value is None else text_of(object_of(value, "scope"), "name")
+    return "" if value is None else at("scope", text_of, object_of(value, "scope"), "name")
 
 
 def _add(decoded: Decoded, item: dict[str, Any], walk: _Walk) -> None:

@@ -17,7 +17,7 @@ from tracking.ingest.decoded import DecodeError
 ITEMS_MAX = 10_000  # spans, log records or metrics of one request; the same figure is in LIMITS
 CONTAINER_FIELDS_MAX = 2 * ITEMS_MAX + 1_000  # every field above the items, known or not
 ITEM_BYTES_UNCOUNTED = 256 * 2**10  # smaller items cannot hold enough fields to hurt
-ITEM_FIELDS_MAX = 50_000  # of one larger item, at every depth
+FIELDS_MAX = 300_000  # of all larger items of one request, at every depth
 WIRE_DEPTH_MAX = 100  # messages inside messages; protobuf's own limit
 
 JSON_TOKENS_FREE = 100_000  # brackets and commas any body may have
@@ -54,11 +54,12 @@ class Group:
 
 
 class _Budget:
-    __slots__ = ("fields", "items")
+    __slots__ = ("fields", "items", "large")
 
     def __init__(self) -> None:
         self.fields = CONTAINER_FIELDS_MAX
         self.items = ITEMS_MAX
+        self.large = FIELDS_MAX
 
 
 def _varint(body: bytes, at: int) -> tuple[int, int]:
@@ -133,7 +134,7 @@ def _group(body: bytes, start: int, end: int, budget: _Budget, items: str) -> Gr
     for number, first, last in _fields(body, start, end):
         _spend(budget)
         if number == 1:
-            check_item(body, first, last, kind="resource")
+            budget.large = check_item(body, first, last, kind="resource", left=budget.large)
             group.resource += body[first:last]  # protobuf: a message that comes twice is merged
         elif number == 2:
             group.scopes.append(_scope(body, first, last, budget, items))
@@ -151,33 +152,36 @@ def _scope(body: bytes, start: int, end: int, budget: _Budget, items: str) -> tu
             continue
         _spend(budget)
         if number == 1:
-            check_item(body, first, last, kind="scope")
+            budget.large = check_item(body, first, last, kind="scope", left=budget.large)
             scope += body[first:last]
     budget.items -= len(places)
     return scope, places
 
 
-def check_item(body: bytes, start: int, end: int, *, kind: str) -> None:
-    """Refuse one large item that is made of too many small fields. Raises TooLarge.
+def check_item(body: bytes, start: int, end: int, *, kind: str, left: int = FIELDS_MAX) -> int:
+    """Count the fields of one large item, at every depth. Returns what is left of ``left`` for the next.
 
-    A small one is let through uncounted; its worst case is a few megabytes for the moment it is decoded.
+    Raises TooLarge when nothing is. A small item is let through uncounted; its worst case is a few megabytes for the
+    moment it is decoded.
     """
     if end - start <= ITEM_BYTES_UNCOUNTED:
-        return
-    left = ITEM_FIELDS_MAX
+        return left
+    walks = [(_INSIDE[kind], _fields(body, start, end))]
     try:
-        todo = [(kind, start, end, 0)]
-        while todo:
-            name, first, last, depth = todo.pop()
-            inside = _INSIDE[name]
-            for number, a, b in _fields(body, first, last):
+        while walks:
+            inside, walk = walks[-1]
+            for number, first, last in walk:
                 left -= 1
                 if left < 0:
-                    raise TooLarge(f"One {kind} has more than {ITEM_FIELDS_MAX:,} fields.")
-                if number in inside and depth < WIRE_DEPTH_MAX:
-                    todo.append((inside[number], a, b, depth + 1))
+                    raise TooLarge(f"The {kind}s have more than {FIELDS_MAX:,} fields. Send them in smaller parts.")
+                if number in inside and first < last and len(walks) < WIRE_DEPTH_MAX:
+                    walks.append((_INSIDE[inside[number]], _fields(body, first, last)))
+                    break
+            else:
+                walks.pop()
     except IndexError:
         raise DecodeError("The body is not OTLP protobuf, or it was cut.") from None
+    return left
 
 
 def check_json(body: bytes) -> None:
