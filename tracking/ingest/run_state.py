@@ -24,6 +24,7 @@ from tracking.ingest.span_row import SpanRow
 from tracking.ingest.story import Course, Story, course_of
 from tracking.usage.deltas import Cell, Deltas, Key, Measures
 
+DAYS_BACK_MAX = 400  # older runs live in the oldest partition there may be
 ENDED_BY_HAND = frozenset({"killed", "cancelled"})
 
 
@@ -153,8 +154,8 @@ class RunState:
 _NO_COURSE = Course("", "running", None, 0, None, None, True)
 
 
-def new_day(started_us: int, *, days_back_max: int) -> date:
+def new_day(started_us: int) -> date:
     """The day a run's spans will live in: the day it began, within what partitions may hold."""
     today = datetime.now(UTC).date().toordinal()
     day = datetime.fromtimestamp(started_us / 1e6, UTC).date().toordinal()
-    return date.fromordinal(max(today - days_back_max, min(day, today + 1)))
+    return date.fromordinal(max(today - DAYS_BACK_MAX, min(day, today + 1)))

@@ -34,7 +34,6 @@ from wflo.spans import Rejected, Span
 
 Connection = psycopg.Connection[Any]
 
-DAYS_BACK_MAX = 400
 SPANS_PER_RUN_MAX = 200_000
 
 
@@ -138,7 +137,7 @@ def _begin(
             team_id=team_id,
             trace_id=trace_id,
             id=uuid7(started_us // 1000),
-            day=new_day(started_us, days_back_max=DAYS_BACK_MAX),
+            day=new_day(started_us),
             origin=arrival.sender.origin,
             is_new=True,
         )

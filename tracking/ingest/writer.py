@@ -24,7 +24,7 @@ from psycopg import errors as pg
 from tracking import retention
 from tracking.errors import Unavailable
 from tracking.ingest.batch import Batch, Receipt
-from tracking.ingest.run_state import DAYS_BACK_MAX, new_day
+from tracking.ingest.run_state import new_day
 from tracking.ingest.write import Written, write
 from tracking.sql import statements
 
@@ -92,9 +92,9 @@ class Store:
 
     def _make_days(self, connection: psycopg.Connection[Any], batches: Sequence[Batch]) -> None:
         days = {
-            new_day(span.started_ns // 1000, days_back_max=DAYS_BACK_MAX) for batch in batches for span in batch.spans
+            new_day(span.started_ns // 1000) for batch in batches for span in batch.spans
         }
-        days |= {new_day(b.received_ns // 1000, days_back_max=DAYS_BACK_MAX) for b in batches if b.logs}
+        days |= {new_day(b.received_ns // 1000) for b in batches if b.logs}
         missing = days - self._days
         if not missing:
             return
