@@ -30,7 +30,7 @@ class BadField(Exception):
     """An attribute holds a value that cannot be true; the span it stands on is rejected."""
 
     def __init__(self, attribute: str, what: str, *, code: str) -> None:
-        self.code = code
+        self.attribute, self.what, self.code = attribute, what, code
         super().__init__(f"{attribute} {what}")
 
 
@@ -46,7 +46,7 @@ def text(attributes: Attributes, *keys: str) -> str | None:
             value = str(value)
         if value in _UNSET or value[:1] == "[" and value.startswith(_SCRUBBED):
             continue
-        return value if len(value) <= WORD_MAX else value[:WORD_MAX]  # type: ignore[no-any-return]
+        return value if len(value) <= WORD_MAX else value[:WORD_MAX]
     return None
 
 
@@ -84,7 +84,7 @@ def tokens(attributes: Attributes, *keys: str) -> int | None:
             continue
         if value.__class__ is int:
             if 0 <= value <= TOKENS_MAX:
-                return value  # type: ignore[no-any-return]
+                return value
             raise _bad_tokens(key, value)
         count = _whole(key, value)
         if count is not None:

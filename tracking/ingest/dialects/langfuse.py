@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from datetime import datetime
-from typing import Any
+from typing import Any, TypeVar
 
 from tracking.ingest.dialects import names
 from tracking.ingest.dialects.common import read_error
@@ -36,6 +37,7 @@ _OBSERVATION = "langfuse.observation."
 _METADATA = _OBSERVATION + "metadata."
 _USAGE = _OBSERVATION + "usage_details"
 _COST = _OBSERVATION + "cost_details"
+_T = TypeVar("_T")
 
 
 def read(span: Span) -> None:
@@ -177,9 +179,9 @@ def _nested(side: str, old_side: str, part: str) -> tuple[str, ...]:
     return (f"{side}_tokens_details.{part}", f"{old_side}_tokens_details.{part}")
 
 
-def _named(attribute: str, read_value: Any) -> Any:
-    """A wrong figure inside a JSON attribute is reported under the attribute's name."""
+def _named(attribute: str, read_value: Callable[[], _T]) -> _T:
+    """A wrong figure inside a JSON attribute is reported with the attribute's name before it."""
     try:
         return read_value()
     except BadField as bad:
-        raise BadField(f"{attribute}.{bad}".split(" ", 1)[0], str(bad).split(" ", 1)[1], code=bad.code) from None
+        raise BadField(f"{attribute}: {bad.attribute}", bad.what, code=bad.code) from None

@@ -86,4 +86,4 @@ def _usage(attributes: Attributes, *, tail: str = "") -> Usage | None:
             total=tokens(details, "total_tokens"),
         )
     except BadField as bad:
-        raise BadField(_USAGE, f"is wrong: {bad}", code=bad.code) from None
+        raise BadField(f"{_USAGE}: {bad.attribute}", bad.what, code=bad.code) from None
