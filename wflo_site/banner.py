@@ -7,6 +7,12 @@ from collections.abc import Iterator, Mapping
 from wflo_site.launch import Launch
 
 RULE = "-" * 72
+# what is created once, its place in what the start command says, the variable that can give it
+ONCE = (
+    ("sign in", "admin_email", ""),
+    ("password", "admin_password", "WFLO_ADMIN_PASSWORD"),
+    ("API key", "api_key", "WFLO_API_KEY"),
+)
 
 
 def banner(launch: Launch, created: Mapping[str, str], *, answers: bool) -> Iterator[str]:
@@ -17,12 +23,11 @@ def banner(launch: Launch, created: Mapping[str, str], *, answers: bool) -> Iter
     else:
         yield f"Wflo does not answer at {launch.address} yet: the lines of web above say why."
     yield f"Data is kept in {launch.home}"
-    if created:
+    shown = [(label, _shown(launch, created[name], given)) for label, name, given in ONCE if name in created]
+    if shown:
         yield ""
         yield "Written down here once, so keep it:"
-        for label, name in (("sign in", "admin_email"), ("password", "admin_password"), ("API key", "api_key")):
-            if created.get(name):
-                yield f"  {label:<9} {created[name]}"
+        yield from (f"  {label:<9} {value}" for label, value in shown)
     if created.get("api_key"):
         yield ""
         yield "Send traces from any OpenTelemetry SDK:"
@@ -31,3 +36,8 @@ def banner(launch: Launch, created: Mapping[str, str], *, answers: bool) -> Iter
     yield ""
     yield "Ctrl-C stops it."
     yield RULE
+
+
+def _shown(launch: Launch, value: str, given: str) -> str:
+    """What the person set in the environment is not repeated in a log."""
+    return f"as given in {given}" if launch.environ.get(given, "").strip() else value

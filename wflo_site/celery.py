@@ -20,7 +20,8 @@ from celery.signals import task_postrun
 VISIBILITY_SECONDS = 120
 SOCKET_SECONDS = 10
 
-if "beat" not in sys.argv:
+IS_BEAT = "beat" in sys.argv
+if not IS_BEAT:
     os.environ.setdefault("DJANGO_SETTINGS_MODULE", "wflo_site.settings")
 
 # Celery warns of root because of pickle; nothing but JSON is taken here.
@@ -83,7 +84,8 @@ app.conf.update(
 )
 
 
-app.autodiscover_tasks(["tracking"])
+if not IS_BEAT:
+    app.autodiscover_tasks(["tracking"])
 
 
 @task_postrun.connect

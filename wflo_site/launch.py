@@ -118,7 +118,7 @@ def _web(launch: Launch) -> list[str]:
         "--no-ws",
         "--log-level", "warning",
         "--respawn-failed-workers",
-        "--respawn-interval", "0.5",
+        "--respawn-interval", "2",
         "--workers-kill-timeout", str(KILL_WEB_SECONDS),
     ]  # fmt: skip
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import os
 import pwd
 import signal
@@ -45,6 +46,12 @@ class RunAs:
             **self.options(),
         )
         return done.returncode == 0
+
+
+def package_folder(name: str) -> Path | None:
+    """Where an installed package lies, without importing it; None when it is not installed."""
+    spec = importlib.util.find_spec(name)
+    return Path(spec.origin).parent if spec and spec.origin else None
 
 
 def service_user() -> RunAs:

@@ -45,7 +45,7 @@ def _database_answer(said: str, where: str, user: str, name: str) -> str:
         return f"The host of {where} is not known: correct the host in WFLO_DATABASE_URL."
     if "too many" in said:
         return f"PostgreSQL at {where} has no connection left: raise its max_connections or close some."
-    return f"PostgreSQL at {where} does not answer ({said}): start it, or correct host and port in WFLO_DATABASE_URL."
+    return f"PostgreSQL at {where} does not answer ({said.rpartition('failed: ')[2]}): start it, or correct host and port in WFLO_DATABASE_URL."
 
 
 def redis_trouble(url: str) -> str:

@@ -194,7 +194,10 @@ class Supervisor:
         said: list[str] = []
 
         def hear(line: str) -> None:
-            created.update(json.loads(line)) if line.startswith("{") else said.append(line)
+            if line.startswith("{"):
+                created.update({name: value for name, value in json.loads(line).items() if isinstance(value, str)})
+            else:
+                said.append(line)
 
         command = Child("prepare", prepare_command(), self.environ)
         command.hears = hear
@@ -215,11 +218,11 @@ class Supervisor:
     def _greet(self, created: dict[str, str]) -> None:
         """The banner when web answers; what was created once is said in any case."""
         end = time.monotonic() + ANSWER_SECONDS
-        while not self.asked_to_stop and time.monotonic() < end:
+        answers = False
+        while not (answers or self.asked_to_stop) and time.monotonic() < end:
             self._look_after_everything()
-            if self._answers():
-                break
-        for line in banner(self.launch, created, answers=time.monotonic() < end):
+            answers = self._answers()
+        for line in banner(self.launch, created, answers=answers):
             say("", line)
 
     def _answers(self) -> bool:

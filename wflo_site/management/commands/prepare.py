@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 import redis
 from django.conf import settings
@@ -25,17 +25,23 @@ class Command(BaseCommand):
     def handle(self, *args: Any, **options: Any) -> None:
         trouble = database_trouble(settings.WFLO_DATABASE_URL) or redis_trouble(settings.WFLO_REDIS_URL)
         if trouble:
-            raise CommandError(trouble)
+            self._refuse(trouble)
         Path(settings.STATIC_ROOT).mkdir(parents=True, exist_ok=True)  # its absence would be warned of
         try:
             with connection.cursor() as cursor:
                 cursor.execute("SELECT pg_advisory_lock(%s)", [LOCK])
             self._migrate()
             call_command("bootstrap", stdout=self.stdout)
+        except CommandError as error:
+            self._refuse(str(error))
         except (DatabaseError, redis.RedisError) as error:
-            raise CommandError(f"The database refused: {str(error).strip()}") from error
+            self._refuse(f"The stores refused what a start needs: {str(error).strip()}")
         finally:
             connection.close()
+
+    def _refuse(self, sentence: str) -> NoReturn:
+        self.stderr.write(sentence)
+        raise SystemExit(1)
 
     def _migrate(self) -> None:
         executor = MigrationExecutor(connection)
