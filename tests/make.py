@@ -1,0 +1,50 @@
+"""What tests begin with: plain functions that make rows through the product's own verbs."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from datetime import datetime
+
+from django.test import Client
+
+from tracking import keys, teams
+from tracking.audit import SYSTEM
+from tracking.models import ApiKey, Membership, Organization, Team, User
+
+PASSWORD = "a long enough password"
+
+
+def make_team(name: str = "Core", *, organization: Organization | None = None, time_zone: str = "UTC") -> Team:
+    organization = organization or teams.create_organization(f"{name} Ltd", actor=SYSTEM)
+    return teams.create_team(organization, name, time_zone=time_zone, actor=SYSTEM)
+
+
+def make_user(
+    name: str, *, team: Team | None = None, role: str = "member", password: str | None = None, is_operator: bool = False
+) -> User:
+    """Their address is name@example.org. Without a password they can only be signed in by ``signed_in``."""
+    user = User.objects.create_user(
+        f"{name.lower()}@example.org", password, name=name, is_superuser=is_operator, is_staff=is_operator
+    )
+    if team is not None:
+        Membership.objects.create(team=team, user=user, role=role)
+    return user
+
+
+def make_key(
+    team: Team,
+    *,
+    scopes: Iterable[str] = keys.ALL_SCOPES,
+    name: str = "test key",
+    expires_at: datetime | None = None,
+    allowed_models: Iterable[str] = (),
+) -> tuple[ApiKey, str]:
+    """The key and its text."""
+    return keys.mint(team, name=name, scopes=scopes, expires_at=expires_at, allowed_models=allowed_models, actor=SYSTEM)
+
+
+def signed_in(user: User, *, csrf: bool = False) -> Client:
+    """A browser in which the person is signed in; with ``csrf`` it is refused without a token, as real ones are."""
+    client = Client(enforce_csrf_checks=csrf)
+    client.force_login(user)
+    return client
