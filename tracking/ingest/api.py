@@ -15,11 +15,11 @@ from binascii import Error as Base64Error
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, TypeAlias
 
 import orjson
 from django.conf import settings
-from tracking.ingest.normalise import normalise
 
 from tracking import keys
 from tracking.errors import TooLarge, Unauthenticated, Unavailable, WfloServerError
@@ -27,7 +27,9 @@ from tracking.ingest import answers, body, logs, native, otlp, writer
 from tracking.ingest.answers import MethodNotAllowed, send_bytes
 from tracking.ingest.batch import Batch, Receipt
 from tracking.ingest.body import JSON, PROTOBUF, Envelope, InFlight, Receive, Scope, Send, Stream
+from tracking.ingest.clean import clean_all
 from tracking.ingest.inflate import inflate
+from tracking.ingest.normalise import normalise
 from tracking.keys import Caller
 from wflo.spans import Rejected, Span
 
@@ -99,7 +101,8 @@ async def live(scope: Scope, receive: Receive, send: Send) -> None:
 
 
 def close() -> None:
-    """Write what waits, as the process ends."""
+    """Finish what is being decoded and written. For the end of the process."""
+    _threads.shutdown()
     writer.stop()
 
 
@@ -171,13 +174,16 @@ def _work(
     *,
     origin: str,
 ) -> Work:
-    good, bad = normalise(spans, received_ns=received_ns)
-    if bad:
-        out = {one.index for one in bad}
-        rejected = sorted([*rejected, *(_placed(one, places) for one in bad)], key=lambda one: one.index)
-        places = [place for index, place in enumerate(places) if index not in out]
+    rejected = list(rejected)
+    for sift in (partial(clean_all, received_ns=received_ns), normalise):
+        spans, bad = sift(spans)
+        if bad:
+            rejected += [_placed(one, places) for one in bad]
+            out = {one.index for one in bad}
+            places = [place for index, place in enumerate(places) if index not in out]
+    rejected.sort(key=lambda one: one.index)
     batch = Batch(
-        caller=caller, spans=good, received_ns=received_ns, received=received, rejected=rejected, origin=origin
+        caller=caller, spans=spans, received_ns=received_ns, received=received, rejected=rejected, origin=origin
     )
     return Work(batch, places)
 

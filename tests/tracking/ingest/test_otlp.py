@@ -11,8 +11,19 @@ from typing import Any
 
 import orjson
 import pytest
-from otlp_bodies import GOLDEN, PARENT, SPAN, TRACE, as_json, json_span, logs, metrics, protobuf, span
 
+from tests.tracking.ingest.otlp_bodies import (
+    GOLDEN,
+    PARENT,
+    SPAN,
+    TRACE,
+    as_json,
+    json_span,
+    logs,
+    metrics,
+    protobuf,
+    span,
+)
 from tracking.errors import TooLarge
 from tracking.ingest.decoded import ATTRIBUTES_MAX, EVENTS_MAX, LINKS_MAX, DecodeError
 from tracking.ingest.logs import by_span
