@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from django.conf import settings
 from django.db import connection, transaction
+from django.db.backends.utils import CursorWrapper
 
 from tracking.sql import statements
 
@@ -19,6 +20,11 @@ def fold(limit: int | None = None) -> int:
             return 0
         cursor.execute(statements("usage")["fold"], {"limit": limit})
         return int(cursor.fetchone()[0])
+
+
+def hold_folding(cursor: CursorWrapper) -> None:
+    """Wait for whoever is folding, and let nobody fold until this transaction ends."""
+    cursor.execute("SELECT pg_advisory_xact_lock(%s)", [_LOCK])
 
 
 def fold_all() -> int:
