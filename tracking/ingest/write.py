@@ -12,6 +12,7 @@ import secrets
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
+from datetime import date
 from typing import Any
 from uuid import UUID
 
@@ -33,6 +34,7 @@ from tracking.usage.deltas import HOUR_US, ZERO, Deltas, Key
 from wflo.spans import Rejected, Span
 
 Connection = psycopg.Connection[Any]
+PayloadRow = tuple[int, date, UUID, int, int, bytes]  # team, day, trace, chunk, kind, body
 
 SPANS_PER_RUN_MAX = 200_000
 
@@ -64,7 +66,7 @@ def write(connection: Connection, batches: Sequence[Batch]) -> Written:
     receipt_of = {id(batch): receipt for batch, receipt in zip(batches, receipts, strict=True)}
     arrivals = _by_run(batches)
     with connection.transaction(), connection.cursor() as cursor:
-        states = _lock(cursor, arrivals)
+        states = lock_runs(cursor, arrivals)
         states += _begin(cursor, arrivals, {(s.team_id, s.trace_id) for s in states})
         for state in states:
             _take(state, arrivals[state.team_id, state.trace_id], receipt_of)
@@ -74,7 +76,10 @@ def write(connection: Connection, batches: Sequence[Batch]) -> Written:
             state.derive()
             state.contribute(deltas)
         payloads = _pack(states, arrivals)
-        _save(cursor, states, payloads, deltas, _door(batches, receipts))
+        _save_runs(cursor, states)
+        save_spans(cursor, states)
+        _save_payloads(cursor, payloads)
+        save_usage(cursor, deltas, _door(batches, receipts))
     return Written(receipts, states)
 
 
@@ -96,8 +101,10 @@ def _by_run(batches: Sequence[Batch]) -> dict[tuple[int, UUID], Arrival]:
     return dict(sorted(arrivals.items(), key=lambda item: (item[0][0], item[0][1].int)))
 
 
-def _lock(cursor: psycopg.Cursor[Any], arrivals: dict[tuple[int, UUID], Arrival]) -> list[RunState]:
-    teams, traces = [team for team, _ in arrivals], [trace for _, trace in arrivals]
+def lock_runs(cursor: psycopg.Cursor[Any], wanted: Iterable[tuple[int, UUID]]) -> list[RunState]:
+    """Those of the runs (team, trace id) that are there, locked until the transaction ends, with all their rows."""
+    wanted = list(wanted)
+    teams, traces = [team for team, _ in wanted], [trace for _, trace in wanted]
     cursor.execute(statements("ingest")["lock_runs"], {"teams": teams, "traces": traces})
     states = [_state_from(columns) for columns in cursor.fetchall()]
     for state in states:
@@ -234,9 +241,7 @@ def _recall(cursor: psycopg.Cursor[Any], states: Iterable[RunState]) -> None:
 # --- write -------------------------------------------------------------------------------------------------------------
 
 
-def _pack(
-    states: Iterable[RunState], arrivals: dict[tuple[int, UUID], Arrival]
-) -> list[tuple[int, Any, UUID, int, int, bytes]]:
+def _pack(states: Iterable[RunState], arrivals: dict[tuple[int, UUID], Arrival]) -> list[PayloadRow]:
     """Payload rows of every run, and each row's place in them."""
     rows = []
     for state in states:
@@ -279,7 +284,7 @@ def _chunks(rows: list[SpanRow]) -> Iterable[list[SpanRow]]:
         yield group
 
 
-def _log_chunk(state: RunState, logs: list[LogContents], redact: Redactor) -> tuple[int, Any, UUID, int, int, bytes]:
+def _log_chunk(state: RunState, logs: list[LogContents], redact: Redactor) -> PayloadRow:
     body = redact.body(orjson.dumps([record for one in logs for record in one.records], default=str))
     # The same records sent again fall on the same row, and are left out when it is written.
     chunk = int.from_bytes(hashlib.blake2b(body, digest_size=8).digest(), "big") >> 1
@@ -301,25 +306,19 @@ def _door(batches: Sequence[Batch], receipts: Sequence[Receipt]) -> dict[Key, in
     return counts
 
 
-def _save(
-    cursor: psycopg.Cursor[Any],
-    states: Sequence[RunState],
-    payloads: list[tuple[int, Any, UUID, int, int, bytes]],
-    deltas: Deltas,
-    door: dict[Key, int],
-) -> None:
-    _save_runs(cursor, states)
-    _save_spans(cursor, states)
+def _save_payloads(cursor: psycopg.Cursor[Any], payloads: list[PayloadRow]) -> None:
     logs = [row for row in payloads if row[4] == Payload.Kind.LOGS]
     if logs:
-        cursor.executemany(
-            f"INSERT INTO tracking_payload ({PAYLOAD_COLUMNS}) VALUES (%s, %s, %s, %s, %s, %s) ON CONFLICT DO NOTHING",
-            logs,
-        )
-    payloads = [row for row in payloads if row[4] == Payload.Kind.SPANS]
-    if payloads:
+        sql = f"INSERT INTO tracking_payload ({PAYLOAD_COLUMNS}) VALUES (%s, %s, %s, %s, %s, %s) ON CONFLICT DO NOTHING"
+        cursor.executemany(sql, logs)
+    spans = [row for row in payloads if row[4] == Payload.Kind.SPANS]
+    if spans:
         with cursor.copy(f"COPY tracking_payload ({PAYLOAD_COLUMNS}) FROM STDIN (FORMAT binary)") as copy:
-            copy.write(copying.payload_rows(payloads))
+            copy.write(copying.payload_rows(spans))
+
+
+def save_usage(cursor: psycopg.Cursor[Any], deltas: Deltas, door: dict[Key, int]) -> None:
+    """Append usage deltas, and what reached the door."""
     lines = [copying.usage_line(key, measures) for key, measures in deltas.rows()]
     lines += [copying.usage_line(key, (0, n, *ZERO[2:])) for key, n in sorted(door.items()) if n]
     if lines:
@@ -344,7 +343,8 @@ def _save_runs(cursor: psycopg.Cursor[Any], states: Sequence[RunState]) -> None:
         cursor.execute(statements("ingest")["update_runs"], {"runs": orjson.dumps(runs, default=str).decode()})
 
 
-def _save_spans(cursor: psycopg.Cursor[Any], states: Sequence[RunState]) -> None:
+def save_spans(cursor: psycopg.Cursor[Any], states: Sequence[RunState]) -> None:
+    """Write the rows of runs that are fresh or changed."""
     replaced = [(s, i) for s in states for i in s.changed]
     if replaced:
         parameters = {
