@@ -60,7 +60,7 @@ _TEXT_COLUMNS: dict[str, str] = {
     "service": "r.service",
     "name": "r.name",
 }
-_LISTS: dict[str, str] = {"agent": "r.agents", "model": "r.models", "tag": "r.tags"}
+_LISTS: dict[str, str] = {"agent": "r.agents", "model": "r.model_names", "tag": "r.tags"}
 _READ = "r.title", "r.name", "r.output", "coalesce(r.error, '')"
 
 
@@ -181,7 +181,7 @@ def where(team_id: int, filters: RunFilters) -> Sql:
     ):
         if wanted:
             add(f"{column} = ANY(%s)", list(wanted))
-    for column, wanted in (("r.agents", filters.agent), ("r.models", filters.model), ("r.tags", filters.tag)):
+    for column, wanted in (("r.agents", filters.agent), ("r.model_names", filters.model), ("r.tags", filters.tag)):
         if wanted:
             add(f"{column}::text[] && %s::text[]", list(wanted))
     for flag in filters.flags:

@@ -41,7 +41,7 @@ COLUMNS: tuple[str, ...] = (
     "tags",
     "entry_agent",
     "agents",
-    "models",
+    "model_names",
     "span_count",
     "llm_calls",
     "tool_calls",
@@ -91,7 +91,7 @@ class RunRow:
     tags: list[str]
     entry_agent: str | None
     agents: list[str]
-    models: list[str]
+    model_names: list[str]
     span_count: int
     llm_calls: int
     tool_calls: int

@@ -1,0 +1,125 @@
+"""The API for programs: every router under /api/v1, one kind of error, and an OpenAPI file that knows the hot doors."""
+
+from __future__ import annotations
+
+import logging
+from typing import Any
+
+from django.conf import settings
+from django.core.exceptions import SuspiciousOperation
+from django.db import Error as DatabaseError
+from django.http import Http404, HttpRequest, HttpResponse
+from ninja import NinjaAPI
+from ninja.errors import HttpError, ValidationError
+from ninja.openapi.schema import OpenAPISchema
+
+from tracking.errors import Invalid, NotFound, Unauthenticated, Unavailable, WfloServerError
+from tracking.keys_api import router as keys_router
+from tracking.reading_api import router as reading_router
+from tracking.reading_json import write
+from wflo_site.hot_doors import HOT_PATHS
+
+log = logging.getLogger(__name__)
+
+_TITLES = {
+    400: "The request is wrong",
+    401: "No usable API key",
+    403: "Not allowed",
+    404: "Not found",
+    405: "Method not allowed",
+    413: "Too large",
+    429: "Quota reached",
+    500: "The server failed",
+    503: "Try again in a moment",
+}
+
+
+class WfloApi(NinjaAPI):
+    """NinjaAPI whose OpenAPI file also describes the doors that are served beside Django."""
+
+    def get_openapi_schema(
+        self, *, path_prefix: str | None = None, path_params: dict[str, Any] | None = None
+    ) -> OpenAPISchema:
+        schema = super().get_openapi_schema(path_prefix=path_prefix, path_params=path_params)
+        schema["paths"].update(HOT_PATHS)
+        return schema
+
+
+api = WfloApi(
+    title="Wflo",
+    version="1",
+    description="What your agents did and what it cost. Send `Authorization: Bearer <key>`. Money is a JSON number in USD "
+    "with at most 10 decimals and null when it is not known; times are RFC 3339 UTC; errors are RFC 9457 problem JSON.",
+    urls_namespace="api",
+    docs_url="/docs",
+    openapi_url="/openapi.json",
+)
+api.add_router("/v1", reading_router)
+api.add_router("/v1", keys_router)
+
+
+def problem(request: HttpRequest, status: int, code: str, detail: str, field: str | None = None) -> HttpResponse:
+    body: dict[str, Any] = {
+        "type": f"urn:wflo:problem:{code}",
+        "title": _TITLES.get(status, "The request could not be answered"),
+        "status": status,
+        "code": code,
+        "detail": detail,
+        "request_id": getattr(request, "id", None),
+    }
+    if field is not None:
+        body["field"] = field
+    response = HttpResponse(write(body), status=status, content_type="application/problem+json")
+    if status == 401:
+        response["WWW-Authenticate"] = "Bearer"
+    if status == 503:
+        response["Retry-After"] = str(Unavailable.retry_after_s)
+    return response
+
+
+@api.exception_handler(WfloServerError)
+def _known(request: HttpRequest, error: WfloServerError) -> HttpResponse:
+    return problem(request, error.status, error.code, error.message, error.field)
+
+
+@api.exception_handler(ValidationError)
+def _invalid(request: HttpRequest, error: ValidationError) -> HttpResponse:
+    first = error.errors[0] if error.errors else {}
+    place = [str(part) for part in first.get("loc", ()) if part not in ("query", "path", "body")]
+    field = ".".join(place[-2:] if len(place) > 2 else place) or None
+    message = str(first.get("msg", "is wrong"))
+    return problem(request, Invalid.status, Invalid.code, f"{field}: {message}" if field else message, field)
+
+
+@api.exception_handler(Http404)
+def _missing(request: HttpRequest, error: Http404) -> HttpResponse:
+    return problem(request, NotFound.status, NotFound.code, "There is nothing at this address.")
+
+
+@api.exception_handler(HttpError)
+def _http(request: HttpRequest, error: HttpError) -> HttpResponse:
+    if error.status_code == 401:
+        return _known(request, Unauthenticated())
+    return problem(request, error.status_code, f"http_{error.status_code}", error.message)
+
+
+@api.exception_handler(SuspiciousOperation)
+def _suspicious(request: HttpRequest, error: SuspiciousOperation) -> HttpResponse:
+    return problem(request, Invalid.status, Invalid.code, "The request could not be read.")
+
+
+@api.exception_handler(DatabaseError)
+def _store(request: HttpRequest, error: DatabaseError) -> HttpResponse:
+    log.error("the store failed an API call: %s", error, exc_info=True)
+    if "statement timeout" in str(error):
+        seconds = settings.LIMITS["statement_ms"] // 1000
+        return problem(
+            request, 503, "too_slow", f"This question took longer than {seconds} s. Ask for a shorter time range."
+        )
+    return _known(request, Unavailable("The store is away or busy: try again in a moment."))
+
+
+@api.exception_handler(Exception)
+def _unknown(request: HttpRequest, error: Exception) -> HttpResponse:
+    log.exception("an API call failed")
+    return problem(request, 500, "internal", "The server failed. Quote the request_id when you report it.")
