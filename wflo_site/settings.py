@@ -49,6 +49,7 @@ LIMITS: dict[str, int] = {
     "spans_per_run": 200_000,
     "usage_deltas_per_fold": 50_000,
     "page_rows": 50,
+    "palette_runs_searched": 5_000,
     "page_rows_max": 500,
     "usage_rows_max": 10_000,
     "usage_days_max": 800,
@@ -93,6 +94,7 @@ INSTALLED_APPS = [
     "django.contrib.staticfiles",
     "django.contrib.postgres",
     "django_htmx",
+    "ninja",
     "csp",
     "allauth",
     "allauth.account",
@@ -101,6 +103,7 @@ INSTALLED_APPS = [
 ]
 MIDDLEWARE = [
     "dashboards.middleware.RequestId",
+    "wflo_site.problems.ProblemJson",
     "django.middleware.security.SecurityMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
     "csp.middleware.CSPMiddleware",
@@ -124,6 +127,7 @@ TEMPLATES: list[dict[str, Any]] = [
                 "django.template.context_processors.request",
                 "django.contrib.auth.context_processors.auth",
                 "django.contrib.messages.context_processors.messages",
+                "dashboards.frame.frame",
             ],
         },
     },
@@ -196,12 +200,28 @@ CONTENT_SECURITY_POLICY = {
 SECURE_REFERRER_POLICY = "same-origin"
 SECURE_CROSS_ORIGIN_OPENER_POLICY = "same-origin"
 X_FRAME_OPTIONS = "DENY"
+CSRF_FAILURE_VIEW = "dashboards.views.errors.csrf_failure"
 
 # --- static files ------------------------------------------------------------------------------------------------------
 STATIC_URL = "/static/"
 STATIC_ROOT = WFLO_HOME / "static"
+STATICFILES_FINDERS = [
+    "django.contrib.staticfiles.finders.FileSystemFinder",
+    "django.contrib.staticfiles.finders.AppDirectoriesFinder",
+    "wflo_site.plotly_script.PlotlyScript",
+]
+# `manage.py collectstatic` names files by their content, to be kept by browsers for ever, and compresses them once.
+# Where it has not run (a development checkout, tests) files come straight from their folders.
+STORAGES = {
+    "default": {"BACKEND": "django.core.files.storage.FileSystemStorage"},
+    "staticfiles": {
+        "BACKEND": "whitenoise.storage.CompressedManifestStaticFilesStorage"
+        if (STATIC_ROOT / "staticfiles.json").exists()
+        else "django.contrib.staticfiles.storage.StaticFilesStorage"
+    },
+}
 WHITENOISE_USE_FINDERS = True
-WHITENOISE_MAX_AGE = 31_536_000
+WHITENOISE_MAX_AGE = 60
 
 # --- cache: rate limits of sign-in, shared by all processes -----------------------------------------------------------
 CACHES = {

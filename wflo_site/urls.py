@@ -6,9 +6,17 @@ from allauth.account.decorators import secure_admin_login
 from django.contrib import admin
 from django.urls import include, path
 
+from wflo_site.api import api
+
 admin.site.login = secure_admin_login(admin.site.login)  # type: ignore[method-assign]  # one sign-in page, its limits
 
 urlpatterns = [
     path("admin/", admin.site.urls),
-    path("", include("dashboards.people_urls")),
+    path("api/", api.urls),
+    path("", include("dashboards.urls")),
 ]
+
+handler400 = "dashboards.views.errors.bad_request"
+handler403 = "dashboards.views.errors.forbidden"
+handler404 = "dashboards.views.errors.not_found"
+handler500 = "dashboards.views.errors.server_error"

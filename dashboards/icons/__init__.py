@@ -10,7 +10,9 @@ from django.utils.html import format_html
 from django.utils.safestring import SafeString, mark_safe
 
 _FOLDER = Path(__file__).parent
-_SVG = re.compile(r'<svg xmlns="http://www\.w3\.org/2000/svg" viewBox="(?P<box>[0-9 ]+)">(?P<shapes>.*)</svg>\s*', re.DOTALL)
+_SVG = re.compile(
+    r'<svg xmlns="http://www\.w3\.org/2000/svg" viewBox="(?P<box>[0-9 ]+)">(?P<shapes>.*)</svg>\s*', re.DOTALL
+)
 _STROKE = 'fill="none" stroke="currentColor" stroke-width="1.4" stroke-linecap="round" stroke-linejoin="round"'
 _HATCH = (
     '<pattern id="{id}" width="5" height="5" patternUnits="userSpaceOnUse" patternTransform="rotate(45)">'

@@ -171,7 +171,9 @@ def spark(values: Sequence[Decimal | float | int | None], label: str = "", style
             lines.append([])
         else:
             lines[-1].append(f"{place * 96 / (len(values) - 1):.1f},{20 - float(value) / top * 18:.1f}")
-    drawn = [(f"{run[0].split(',')[0]},22 {' '.join(run)} {run[-1].split(',')[0]},22", " ".join(run)) for run in lines if run]
+    drawn = [
+        (f"{run[0].split(',')[0]},22 {' '.join(run)} {run[-1].split(',')[0]},22", " ".join(run)) for run in lines if run
+    ]
     shapes = '<polygon class="area" points="{}"/><polyline class="ln thin {}" points="{}"/>'
     described = format_html('role="img" aria-label="{}"', label) if label else mark_safe('aria-hidden="true"')
     return format_html(
