@@ -75,7 +75,7 @@ def read_dialect(span: Span) -> None:
         litellm.read(span)
     else:
         traceloop.read_genai(span)
-        if "logfire.msg" in attributes:
+        if span.scope.startswith("logfire"):
             logfire.read_habits(span)
 
 
