@@ -29,6 +29,8 @@ class Services:
 
     def start(self) -> None:
         """Sets the addresses in the environment. Raises devstack.StackError."""
+        os.environ.setdefault("WFLO_HOME", str(self.home))
+        Path(os.environ["WFLO_HOME"], "static").mkdir(parents=True, exist_ok=True)
         if os.environ.get("WFLO_DATABASE_URL") and os.environ.get("WFLO_REDIS_URL"):
             return
         self.home.mkdir(parents=True, exist_ok=True)
@@ -37,7 +39,6 @@ class Services:
         stack = devstack.start(self.home)
         os.environ.setdefault("WFLO_DATABASE_URL", stack.database_url)
         os.environ.setdefault("WFLO_REDIS_URL", stack.redis_url)
-        os.environ.setdefault("WFLO_HOME", str(self.home))
 
     def stop(self) -> None:
         if self._users is None:

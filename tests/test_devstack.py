@@ -90,9 +90,10 @@ def test_ports_taken_by_others_since_are_changed(home: Path) -> None:
     write(stack, "kept")
     devstack.stop(home)
     kept = json.loads((home / "stack.json").read_text())
-    with socket.create_server(("127.0.0.1", kept["postgres_port"])):
-        with socket.create_server(("127.0.0.1", kept["valkey_port"])):
-            moved = devstack.start(home)
+    taken = [socket.create_server(("127.0.0.1", kept[name])) for name in ("postgres_port", "valkey_port")]
+    moved = devstack.start(home)
+    for listener in taken:
+        listener.close()
     assert moved.database_url != stack.database_url
     assert moved.redis_url != stack.redis_url
     assert words(moved) == (["kept"], ["kept"])
@@ -112,9 +113,9 @@ def test_both_listen_at_loopback_only_and_ask_for_a_password(home: Path) -> None
     without = stack.database_url.replace(stack.database_url.split(":")[2].split("@")[0], "wrong")
     with pytest.raises(psycopg.OperationalError, match="password authentication failed"):
         psycopg.connect(without)
-    with redis.Redis(port=int(stack.redis_url.rpartition(":")[2].split("/")[0])) as link:
-        with pytest.raises(redis.AuthenticationError):
-            link.ping()
+    port = int(stack.redis_url.rpartition(":")[2].split("/")[0])
+    with redis.Redis(port=port) as link, pytest.raises(redis.AuthenticationError):
+        link.ping()
     with psycopg.connect(stack.database_url) as sql:
         assert sql.execute("SHOW listen_addresses").fetchone() == ("127.0.0.1",)
         assert sql.execute("SHOW synchronous_commit").fetchone() == ("on",)
