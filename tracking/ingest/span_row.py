@@ -149,7 +149,8 @@ def row_of(span: Span, payload: bytes) -> SpanRow:
     """The row of a span that was normalised; ``payload`` is its encoded payload."""
     usage = span.usage or _NO_USAGE
     digest = hashlib.blake2b(payload, digest_size=8)
-    digest.update(b"%s %d %d %s" % (span.name.encode(), span.started_ns, span.ended_ns or 0, span.status.encode()))
+    said = (span.name, span.started_ns, span.ended_ns, span.status, span.kind, span.agent, span.model, span.usage)
+    digest.update(repr(said).encode("utf-8", "replace"))
     return SpanRow(
         span_id=span_int(span.span_id),
         parent_id=None if span.parent_id is None else span_int(span.parent_id),

@@ -44,7 +44,7 @@ class Arrival:
     """What one transaction brings to one run."""
 
     spans: list[tuple[Span, int, Batch]] = field(default_factory=list)  # span, place in its batch, batch
-    logs: list[LogContents] = field(default_factory=list)
+    logs: list[tuple[LogContents, Batch]] = field(default_factory=list)
     sender: Batch | None = None
 
 
@@ -96,7 +96,7 @@ def _by_run(batches: Sequence[Batch]) -> dict[tuple[int, UUID], Arrival]:
             arrival.sender = batch
         for logs in batch.logs:
             arrival = arrivals[team_id, UUID(hex=logs.trace_id)]
-            arrival.logs.append(logs)
+            arrival.logs.append((logs, batch))
             arrival.sender = arrival.sender or batch
     return dict(sorted(arrivals.items(), key=lambda item: (item[0][0], item[0][1].int)))
 
@@ -201,6 +201,8 @@ def _take(state: RunState, arrival: Arrival, receipt_of: dict[int, Receipt]) -> 
             state.fresh.add(row.span_id)
         else:
             _put_together(state, old, row)
+    for logs, batch in arrival.logs:
+        receipt_of[id(batch)].accepted += len(logs.records)
     if taken:
         state.story.read(taken)
 
@@ -255,7 +257,7 @@ def _pack(states: Iterable[RunState], arrivals: dict[tuple[int, UUID], Arrival])
             body = redact.body(join([row.payload for row in group if row.payload is not None]))
             rows.append((state.team_id, state.day, state.trace_id, chunk, Payload.Kind.SPANS.value, compress(body)))
         if arrival.logs:
-            rows.append(_log_chunk(state, arrival.logs, redact))
+            rows.append(_log_chunk(state, [logs for logs, _ in arrival.logs], redact))
         _redact_words(state, redact)
     return rows
 
