@@ -112,11 +112,11 @@ def _genai(run: DemoRun, step: Step) -> dict[str, Value]:
 def _openinference(run: DemoRun, step: Step) -> dict[str, Value]:
     said: dict[str, Value] = {
         "openinference.span.kind": step.kind.upper(),
+        "agent.name": step.agent,
         "session.id": run.session,
         "user.id": run.user,
     }
     if step.kind == "agent":
-        said["agent.name"] = step.agent
         said["input.value"] = step.messages[0][1]
         said["output.value"] = step.answer or None
     if step.kind == "tool":

@@ -17,7 +17,7 @@ from tracking.usage.query import COLUMNS, UsageRow, usage
 GROUPS_MAX = 2
 LINES_MAX = 200
 SERIES_MAX = 7  # and "others"
-HOURS_MAX = 24 * 8  # a longer range is charted by day
+HOURS_MAX = 24 * 4  # a longer range is charted by day
 
 Filters = Mapping[str, Sequence[str | None]]
 Value = Decimal | float | int | None

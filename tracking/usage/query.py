@@ -47,7 +47,7 @@ class UsageRow:
     """Sums of one group. ``runs`` is None where the question crosses columns that runs are not counted by.
 
     ``cost_usd`` is None when every call of the group has an unknown price; with ``unpriced_calls`` above 0 it is the
-    known part. ``p50_ms`` and ``p95_ms`` are of all spans of the group.
+    known part. ``latency`` is the packed histogram of all spans' durations (tracking.usage.latency).
     """
 
     key: dict[str, Any]
@@ -65,12 +65,19 @@ class UsageRow:
     cost_usd: Decimal | None
     unpriced_calls: int
     estimated_calls: int
-    p50_ms: float | None
-    p95_ms: float | None
+    latency: int
 
     @property
     def total_tokens(self) -> int:
         return self.input_tokens + self.output_tokens
+
+    @property
+    def p50_ms(self) -> float | None:
+        return percentile(self.latency, 0.5)
+
+    @property
+    def p95_ms(self) -> float | None:
+        return percentile(self.latency, 0.95)
 
 
 @dataclass(frozen=True, slots=True)
@@ -207,7 +214,6 @@ def _rows(
 def _row(group_by: Sequence[str], columns: Sequence[Any], *, has_runs: bool) -> UsageRow:
     key = {word: _shown(word, value) for word, value in zip(group_by, columns[: len(group_by)], strict=True)}
     values = dict(zip(_SUMS, columns[len(group_by) :], strict=True))
-    packed = int(values.pop("latency"))
     cost = Decimal(values.pop("cost_usd"))
     sums = {name: int(value) for name, value in values.items()}
     is_unknown = not cost and sums["unpriced_calls"] > 0
@@ -216,8 +222,6 @@ def _row(group_by: Sequence[str], columns: Sequence[Any], *, has_runs: bool) -> 
         key=key,
         runs=runs if has_runs else None,
         cost_usd=None if is_unknown else cost,
-        p50_ms=percentile(packed, 0.5),
-        p95_ms=percentile(packed, 0.95),
         **sums,
     )
 
