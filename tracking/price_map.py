@@ -78,9 +78,7 @@ def bundled() -> list[Listed]:
 def read(document: Mapping[str, Any]) -> Iterator[Listed]:
     """The priced entries of a map. Numbers may be int, Decimal, or text; float is refused, as it is not what was written."""
     for name, entry in document.items():
-        if name == "sample_spec" or not isinstance(entry, Mapping):
-            continue
-        rates = rates_of(entry)
+        rates = rates_of(entry) if isinstance(entry, Mapping) else None
         if rates is not None:
             yield Listed(name.strip().lower(), str(entry.get("litellm_provider") or ""), rates)
 

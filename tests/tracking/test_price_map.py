@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from datetime import UTC, datetime
 from decimal import Decimal as D
 from typing import Any
 
@@ -116,6 +117,40 @@ def test_a_table_of_ranges_becomes_tiers() -> None:
     assert found.in_force(input_tokens=256_000).input == D("0.00000005")
     assert found.in_force(input_tokens=256_001).cache_read == D("0.00000025")
     assert found.in_force(input_tokens=2_000_000).output == D("0.000002")
+
+
+def test_a_range_without_a_cached_rate_has_not_that_of_the_range_below() -> None:
+    found = rates(
+        tiered_pricing=[
+            {"input_cost_per_token": 2e-07, "cache_read_input_token_cost": 2e-08, "range": [0, 1000.0]},
+            {"input_cost_per_token": 4e-07, "range": [1000.0, 9000.0]},
+        ]
+    )
+    assert found is not None
+    assert found.in_force(input_tokens=1_000).cache_read == D("0.00000002")
+    assert found.in_force(input_tokens=1_001).cache_read == D("0.0000004")
+
+
+def test_off_peak_hours_are_read_with_their_days() -> None:
+    found = rates(
+        input_cost_per_token=3e-07,
+        output_cost_per_token=6e-07,
+        off_peak_pricing={
+            "input_cost_per_token": 1.5e-07,
+            "windows": [{"hours_utc": ["04:00-06:00", "22:00-00:00"], "weekdays": [1, 2, 3, 4, 5]}],
+            "weekday_timezone": "Asia/Shanghai",
+        },
+    )
+    assert found is not None
+    wednesday, saturday_in_shanghai = datetime(2026, 9, 2, 5, tzinfo=UTC), datetime(2026, 9, 4, 23, tzinfo=UTC)
+    assert found.at(wednesday).in_force().input == D("0.00000015")
+    assert found.at(saturday_in_shanghai) is found
+
+
+def test_fireworks_cached_tokens_are_half_price_where_the_map_is_silent() -> None:
+    found = rates(litellm_provider="fireworks_ai", mode="chat", input_cost_per_token=2e-07, output_cost_per_token=2e-07)
+    assert found is not None
+    assert found.cache_read == D("0.0000001")
 
 
 def test_fast_mode_given_as_a_factor_becomes_rates() -> None:

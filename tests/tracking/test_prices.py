@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime, time, timedelta
 from decimal import Decimal as D
 from typing import Any
 
@@ -20,7 +20,7 @@ from tracking.models import AuditEntry, Price, Span, Team
 from tracking.price_book import PriceBook, book
 from tracking.price_input import FIELDS
 from wflo.pricing import CostStatus
-from wflo.rates import Rates
+from wflo.rates import OffPeak, Rates, Window
 from wflo.usage import Usage
 
 ALICE = Actor("person", "1", "Alice", 1)
@@ -296,6 +296,15 @@ def test_threads_that_ask_a_new_book_together_all_get_the_answer(team: Team) -> 
     assert all(rates is not None and rates.input == D("0.000001") for rates in answers)
 
 
+@pytest.mark.django_db
+def test_the_hour_of_the_call_chooses_off_peak_rates(team: Team) -> None:
+    nightly = OffPeak(rates=Rates(input=D("0.000001")), windows=(Window(begins=time(0), ends=time(6)),))
+    rates = Rates(input=D("0.000002"), off_peak=nightly)
+    Price.objects.create(model="m", valid_from=NOW - DAY, rates=rates.to_json(), source="litellm")
+    assert input_price(team, "m", NOW) == 2
+    assert input_price(team, "m", NOW.replace(hour=5)) == 1
+
+
 # --- charging -----------------------------------------------------------------------------------------------------------
 
 
@@ -343,6 +352,15 @@ def test_a_repaired_count_is_an_estimate(team: Team) -> None:
     row = Row("m", usage=Usage(input_tokens=10, output_tokens=0, cached_tokens=20))
     pricing.charge(team.pk, row)
     assert row.cost_status == Span.CostStatus.ESTIMATED
+
+
+@pytest.mark.django_db
+def test_a_sum_of_several_calls_is_not_charged_as_one_long_one(team: Team) -> None:
+    figures: dict[str, object] = {**CHEAP, "tiers": [{"above_tokens": 200_000, "input_usd_per_million": 6}]}
+    pricing.set_price(ALICE, team, "m", figures, valid_from="2026-01-01")
+    row = Row("m", is_aggregate=True)
+    pricing.charge(team.pk, row)
+    assert (row.cost_units, row.cost_status) == (10**10, Span.CostStatus.ESTIMATED)
 
 
 @pytest.mark.django_db

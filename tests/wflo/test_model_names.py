@@ -130,6 +130,7 @@ def test_a_price_a_person_set_under_the_bare_name_counts_whoever_serves_the_mode
     assert "llama3.2" in price_keys("llama3.2", "ollama", is_published=False)
     assert "deepseek-chat" in price_keys("deepseek-chat", "deepinfra", is_published=False)
     assert "openai/gpt-oss-120b" in price_keys("openai/gpt-oss-120b", "groq", is_published=False)
+    assert "openai:gpt-4o" in price_keys("openai:gpt-4o", None, is_published=False)
 
 
 @pytest.mark.parametrize("model", ["", "   ", "x" * (NAME_LENGTH_MAX + 1)])

@@ -255,6 +255,23 @@ def test_rates_that_are_not_declared_follow_their_rule() -> None:
     assert per_million(input="4", cache_read="0").in_force().cache_read == 0
 
 
+def test_new_output_rates_take_reasoning_along_unless_it_has_its_own() -> None:
+    base = per_million(input="1", output="2", reasoning="3")
+    follows = Tier(above=100, rates=per_million(output="4"))
+    own = Tier(above=200, rates=per_million(output="4", reasoning="6"))
+    rates = replace(base, tiers=(follows, own))
+    assert [rates.in_force(input_tokens=n).reasoning for n in (100, 200, 201)] == [
+        D("0.000003"),
+        D("0.000004"),
+        D("0.000006"),
+    ]
+
+
+def test_cached_tokens_of_a_cheap_service_tier_are_not_dearer_than_its_input() -> None:
+    rates = per_million(input="1", output="2", cache_read="0.5", services={"batch": per_million(input="0.25")})
+    assert rates.in_force("batch").cache_read == D("0.00000025")
+
+
 def test_an_hour_long_write_moves_with_the_cache_write() -> None:
     batch = replace(SONNET, services={"batch": per_million(input="1.5", output="7.5", cache_write="1.875")})
     assert batch.in_force("batch").cache_write_1h == D("0.000003")
