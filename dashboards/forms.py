@@ -30,9 +30,16 @@ ROLE_NOTES = {
 class PageForm(forms.Form):
     """A form whose verb may find fault too: ``refuse`` shows a domain error where it belongs."""
 
+    def __init__(self, *args: Any, **options: Any) -> None:
+        super().__init__(*args, **options)
+        for field in self.fields.values():
+            if not isinstance(field.widget, forms.CheckboxSelectMultiple):
+                field.widget.attrs["class"] = "field"
+
     @classmethod
-    def of(cls, request: HttpRequest) -> Self:
-        return cls(request.POST)
+    def of(cls, request: HttpRequest, *, auto_id: str = "id_%s") -> Self:
+        """``auto_id`` keeps the ids of two forms on one page apart."""
+        return cls(request.POST, auto_id=auto_id)
 
     def refuse(self, error: WfloServerError) -> None:
         self.add_error(error.field if error.field in self.fields else None, error.message)

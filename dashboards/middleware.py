@@ -11,7 +11,8 @@ from django.core.exceptions import PermissionDenied, RequestDataTooBig
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
 from django.urls import get_resolver
 
-from tracking.errors import WfloServerError
+from dashboards.views.errors import unavailable
+from tracking.errors import Unavailable, WfloServerError
 
 API = "/api/"  # keys, no cookies: tracking.keys.ApiKeyAuth
 
@@ -51,8 +52,10 @@ class SignedIn:
 
     def process_exception(self, request: HttpRequest, error: Exception) -> HttpResponse | None:
         """A rule of the core that a view did not answer itself becomes the page of its status."""
-        if not isinstance(error, WfloServerError) or request.path.startswith(API) or error.status >= 500:
+        if not isinstance(error, WfloServerError) or request.path.startswith(API):
             return None
+        if error.status >= 500:
+            return unavailable(request, error) if isinstance(error, Unavailable) else None
         shown: Exception = Http404(error.message)
         if error.status == 403:
             shown = PermissionDenied(error.message)

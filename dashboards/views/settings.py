@@ -87,7 +87,7 @@ def make_link(request: HttpRequest, membership_id: int) -> HttpResponse:
 @require_POST
 def add_owner(request: HttpRequest) -> HttpResponse:
     team = owner_team_for(request)
-    form = OwnerForm.of(request)
+    form = OwnerForm.of(request, auto_id="owner_%s")
     if not form.is_valid():
         return _members(request, owner_form=form)
     try:
@@ -136,7 +136,7 @@ def change_team(request: HttpRequest) -> HttpResponse:
 def create_team(request: HttpRequest) -> HttpResponse:
     """Another team of the same organization; whoever makes it is its first admin."""
     organization = owner_team_for(request).organization
-    form = TeamForm.of(request)
+    form = TeamForm.of(request, auto_id="new_%s")
     if not form.is_valid():
         return _team(request, new_form=form)
     try:
@@ -169,7 +169,7 @@ def _members(
         "owners": teams.owners_of(seat.team),
         "roles": ROLE_NOTES,
         "form": form or MemberForm(),
-        "owner_form": owner_form or OwnerForm(),
+        "owner_form": owner_form or OwnerForm(auto_id="owner_%s"),
         "link": sign_in_link(link_for) if link_for else "",
         "link_for": link_for,
         "problem": problem,
@@ -185,7 +185,7 @@ def _team(request: HttpRequest, *, form: TeamForm | None = None, new_form: TeamF
         "page": "team",
         "team": seat.team,
         "form": form or TeamForm.showing(seat.team),
-        "new_form": new_form or TeamForm(prefix=None),
+        "new_form": new_form or TeamForm(auto_id="new_%s"),
         "can_change": may(request, Role.ADMIN),
         "can_create": may(request, Role.OWNER),
     }
