@@ -76,10 +76,18 @@ class Running:
         found = [line.strip().removeprefix(label).strip() for line in self.lines if line.strip().startswith(label)]
         return found[0] if found else ""
 
-    def child(self, word: str) -> psutil.Process:
-        """The process the supervisor started whose command has this word."""
-        children = psutil.Process(self.process.pid).children()
-        return next(process for process in children if word in process.cmdline())
+    def child(self, word: str) -> psutil.Process | None:
+        """The living process the supervisor started whose command has this word."""
+        for process in psutil.Process(self.process.pid).children():
+            try:
+                if word in process.cmdline():
+                    return process
+            except psutil.Error:
+                continue  # ended while we looked
+        return None
+
+    def has_said(self, words: str) -> bool:
+        return words in self.said
 
     def everything(self) -> list[psutil.Process]:
         """All processes of this folder that live: supervised ones and the two servers."""

@@ -35,6 +35,8 @@ def database_trouble(url: str) -> str:
 
 
 def _database_answer(said: str, where: str, user: str, name: str) -> str:
+    if said.startswith("connection is bad: invalid"):
+        return f"WFLO_DATABASE_URL cannot be read ({said[19:]}): give postgresql://user:password@host:port/name."
     if "password authentication failed" in said or "no password supplied" in said or "authentication" in said:
         return f"PostgreSQL at {where} refuses user {user!r}: correct user and password in WFLO_DATABASE_URL."
     if "does not exist" in said and "database" in said:
