@@ -23,6 +23,7 @@ from tracking.ingest.shares import totals_of
 from tracking.ingest.span_row import COST_SCALE
 from tracking.ingest.write import lock_runs, save_spans, save_usage
 from tracking.models import PriceChange, Repricing, Team
+from tracking.price_book import book
 from tracking.sql import statements
 from tracking.usage.deltas import Deltas
 from wflo.model_names import price_keys
@@ -50,7 +51,8 @@ def models_priced_as(team: Team, model: str) -> list[str]:
     with connection.cursor() as cursor:
         cursor.execute(statements("reprice")["models_seen"], {"team": team.id})
         seen = cursor.fetchall()
-    return sorted({name for name, provider in seen if model.lower() in price_keys(name, provider or None)})
+    key = model.strip().lower()
+    return sorted({name for name, provider in seen if key in price_keys(name, provider or None, is_published=False)})
 
 
 def reprice(team: Team, model: str, since: datetime, actor: Actor) -> Repricing:
@@ -59,6 +61,7 @@ def reprice(team: Team, model: str, since: datetime, actor: Actor) -> Repricing:
         team=team, model=model.lower(), since=since, requested_by=actor.name[:200], requested_at=datetime.now(UTC)
     )
     names = models_priced_as(team, model)
+    book.expire()  # the price this is for may have been set by another process a moment ago
     for traces in _bites(team, names, since):
         with transaction.atomic():
             _reprice_runs(job, team, traces, frozenset(names), since)
