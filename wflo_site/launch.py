@@ -93,7 +93,8 @@ def background(launch: Launch, environ: Mapping[str, str]) -> list[Child]:
     # Without Django's settings beat does not load Django: half the memory.
     without_django = {name: value for name, value in environ.items() if name != "DJANGO_SETTINGS_MODULE"}
     return [
-        Child("worker", worker, {**environ, "WFLO_WORKER_PULSE": str(pulse)}, pulse),
+        # Django's checks would load every page into the worker; 'make check' and the tests run them.
+        Child("worker", worker, {**environ, "WFLO_WORKER_PULSE": str(pulse), "CELERY_SKIP_CHECKS": "1"}, pulse),
         Child("beat", beat, without_django),
     ]
 
