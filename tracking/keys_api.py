@@ -6,7 +6,7 @@ from datetime import datetime
 from typing import Any
 
 from django.http import HttpRequest
-from ninja import Field, Router, Schema
+from ninja import Field, Router, Schema, Status
 from pydantic import AwareDatetime
 
 from tracking import keys
@@ -50,7 +50,7 @@ def list_keys(request: HttpRequest) -> dict[str, Any]:
 
 
 @router.post("/keys", response={201: KeyMade}, summary="Make a key")
-def make_key(request: HttpRequest, body: NewKey) -> tuple[int, dict[str, Any]]:
+def make_key(request: HttpRequest, body: NewKey) -> Status[dict[str, Any]]:
     key, text = keys.mint(
         _team(request),
         name=body.name,
@@ -59,14 +59,14 @@ def make_key(request: HttpRequest, body: NewKey) -> tuple[int, dict[str, Any]]:
         expires_at=body.expires_at,
         actor=_caller(request).actor(request_id=getattr(request, "id", "")),
     )
-    return 201, {**_shown(key), "key": text}
+    return Status(201, {**_shown(key), "key": text})
 
 
 @router.delete("/keys/{key_id}", response={204: None}, summary="Revoke a key")
-def revoke_key(request: HttpRequest, key_id: str) -> tuple[int, None]:
+def revoke_key(request: HttpRequest, key_id: str) -> Status[None]:
     key = keys.key_of(_team(request), key_id)
     keys.revoke(key, actor=_caller(request).actor(request_id=getattr(request, "id", "")))
-    return 204, None
+    return Status(204, None)
 
 
 def _caller(request: HttpRequest) -> Caller:

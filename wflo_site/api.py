@@ -100,7 +100,8 @@ def _missing(request: HttpRequest, error: Http404) -> HttpResponse:
 def _http(request: HttpRequest, error: HttpError) -> HttpResponse:
     if error.status_code == 401:
         return _known(request, Unauthenticated())
-    return problem(request, error.status_code, f"http_{error.status_code}", error.message)
+    code = Invalid.code if error.status_code == Invalid.status else f"http_{error.status_code}"
+    return problem(request, error.status_code, code, error.message)
 
 
 @api.exception_handler(SuspiciousOperation)
