@@ -20,6 +20,8 @@ PROVIDER_MAX = 100
 JSON_MAX = 64 * 1024  # of an attribute that is parsed while spans come in
 METADATA_MAX = 50  # entries kept of a run's metadata
 
+_NUMBER_MAX = 2**64  # of a number that stands where a name or a time belongs
+
 _SCRUBBED = "[Scrubbed due to "  # Logfire writes this over values whose name looks secret
 _UNSET = ("", "None", "null")
 
@@ -41,13 +43,18 @@ def text(attributes: Attributes, *keys: str) -> str | None:
         if value is None:
             continue
         if value.__class__ is not str:
-            if value.__class__ is bool or not isinstance(value, int | float):
+            if value.__class__ is bool or not isinstance(value, int | float) or abs(value) > _NUMBER_MAX:
                 continue
             value = str(value)
         if value in _UNSET or value[:1] == "[" and value.startswith(_SCRUBBED):
             continue
         return value if len(value) <= WORD_MAX else value[:WORD_MAX]
     return None
+
+
+def word(value: Any) -> str:
+    """A deciding word in lower case, without the quotes that some write round it; empty when it is no text."""
+    return value.strip("\"' ").lower() if value.__class__ is str else ""
 
 
 def quoted(attributes: Attributes, *keys: str) -> str | None:
@@ -123,7 +130,7 @@ def money(attributes: Attributes, *keys: str) -> Decimal | None:
         if value is None or value.__class__ is str and value in _UNSET:
             continue
         try:
-            cost = Decimal(str(value))
+            cost = Decimal(value) if value.__class__ is int else Decimal(str(value))
         except InvalidOperation:
             raise _bad_cost(key, value) from None
         if isinstance(value, bool) or not cost.is_finite() or not 0 <= cost <= COST_MAX_USD:
@@ -151,7 +158,7 @@ def _digits(value: Any) -> str:
 def seconds_as_ms(attributes: Attributes, *keys: str) -> float | None:
     for key in keys:
         value = attributes.get(key)
-        if isinstance(value, int | float) and math.isfinite(value) and value > 0:
+        if isinstance(value, int | float) and 0 < value < _NUMBER_MAX:
             return float(value) * 1_000
     return None
 

@@ -17,6 +17,7 @@ from tracking.ingest.dialects.fields import (
     text,
     tokens,
     usage_of,
+    word,
 )
 from wflo.spans import Kind, Span
 from wflo.usage import Usage
@@ -59,7 +60,7 @@ _MERGED_TOOLS = "(merged"  # google-adk's second span over tools that ran side b
 def read(span: Span) -> None:
     """A span with ``gen_ai.operation.name``."""
     attributes = span.attributes
-    operation = str(attributes.get("gen_ai.operation.name") or "").strip("\"' ").lower()
+    operation = word(attributes.get("gen_ai.operation.name"))
     kind = OPERATIONS.get(operation, Kind.CHAIN)
     if operation == "create_agent":
         span.is_declaration = True
@@ -89,7 +90,7 @@ def read_as(span: Span, kind: Kind) -> None:
 
 def is_group(span: Span) -> bool:
     """Whether the operation runs several agents, so that its name is no agent's."""
-    operation = str(span.attributes.get("gen_ai.operation.name") or "").lower()
+    operation = word(span.attributes.get("gen_ai.operation.name"))
     return operation.startswith("invoke_") and operation[7:] in _GROUPS
 
 

@@ -19,6 +19,7 @@ from tracking.ingest.dialects.fields import (
     text,
     tokens,
     usage_of,
+    word,
     words,
 )
 from wflo.spans import Kind, Span, Status
@@ -43,7 +44,7 @@ _T = TypeVar("_T")
 def read(span: Span) -> None:
     attributes = span.attributes
     span.convention = "langfuse"
-    span.kind = _KINDS.get(str(attributes[_OBSERVATION + "type"]).strip("\"' ").lower(), Kind.CHAIN)
+    span.kind = _KINDS.get(word(attributes[_OBSERVATION + "type"]), Kind.CHAIN)
     span.agent = quoted(attributes, _METADATA + "lc_agent_name")
     if span.kind in (Kind.LLM, Kind.EMBEDDING):
         _read_call(span)

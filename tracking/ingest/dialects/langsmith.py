@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from tracking.ingest.dialects import genai
-from tracking.ingest.dialects.fields import Attributes, entries, text, words
+from tracking.ingest.dialects.fields import Attributes, entries, text, word, words
 from wflo.spans import Kind, Span
 
 _KINDS = {
@@ -20,7 +20,7 @@ _METADATA = "langsmith.metadata."
 def read(span: Span) -> None:
     """Session means a project to LangSmith, so only what the metadata calls a session or a thread is one."""
     attributes: Attributes = span.attributes
-    kind = _KINDS.get(str(attributes["langsmith.span.kind"]).strip("\"' ").lower(), Kind.CHAIN)
+    kind = _KINDS.get(word(attributes["langsmith.span.kind"]), Kind.CHAIN)
     genai.read_as(span, kind)
     span.convention = "langsmith"
     agent = text(attributes, _METADATA + "lc_agent_name")

@@ -25,7 +25,7 @@ _TEMPLATES = (
 def read(span: Span) -> None:
     """A span of Logfire's that names no GenAI operation."""
     attributes = span.attributes
-    template = str(attributes["logfire.msg_template"])
+    template = text(attributes, "logfire.msg_template") or ""
     kind = next((kind for start, kind in _TEMPLATES if template.startswith(start)), Kind.CHAIN)
     name = text(attributes, "name")
     if kind in genai.CALLS:

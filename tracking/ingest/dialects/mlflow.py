@@ -6,7 +6,17 @@ import re
 from typing import Any
 
 from tracking.ingest.dialects import names
-from tracking.ingest.dialects.fields import PROVIDER_MAX, Attributes, BadField, money, parsed, quoted, tokens, usage_of
+from tracking.ingest.dialects.fields import (
+    PROVIDER_MAX,
+    Attributes,
+    BadField,
+    money,
+    parsed,
+    quoted,
+    tokens,
+    usage_of,
+    word,
+)
 from wflo.spans import Kind, Span
 from wflo.usage import Usage
 
@@ -32,7 +42,7 @@ _RESPONSE_ID = re.compile(r'\{\s*"id"\s*:\s*"([^"\\]{1,200})"')
 def read(span: Span) -> None:
     attributes = span.attributes
     span.convention = "mlflow"
-    span.kind = _KINDS.get(str(attributes["mlflow.spanType"]).strip("\"' ").upper(), Kind.CHAIN)
+    span.kind = _KINDS.get(word(attributes["mlflow.spanType"]).upper(), Kind.CHAIN)
     if span.kind in (Kind.LLM, Kind.EMBEDDING, Kind.RERANKER):
         _read_call(span)
     elif span.kind is Kind.TOOL:

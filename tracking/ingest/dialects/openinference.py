@@ -15,6 +15,7 @@ from tracking.ingest.dialects.fields import (
     text,
     tokens,
     usage_of,
+    word,
     words,
 )
 from wflo.spans import Kind, Span
@@ -45,7 +46,7 @@ _LLAMA_AGENT = "current_agent_name='"
 def read(span: Span) -> None:
     attributes = span.attributes
     span.convention = "openinference"
-    kind = _KINDS.get(str(attributes["openinference.span.kind"]).strip("\"' ").upper(), Kind.CHAIN)
+    kind = _KINDS.get(word(attributes["openinference.span.kind"]).upper(), Kind.CHAIN)
     if kind is Kind.LLM:
         kind = _llm_or_not(span)
     span.kind = kind

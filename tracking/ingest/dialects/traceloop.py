@@ -6,7 +6,7 @@ The kind comes from Traceloop's attribute: its tasks and workflows carry GenAI o
 from __future__ import annotations
 
 from tracking.ingest.dialects import genai
-from tracking.ingest.dialects.fields import Attributes, entries, text
+from tracking.ingest.dialects.fields import Attributes, entries, text, word
 from wflo.spans import Kind, Span
 
 _KINDS = {
@@ -30,7 +30,7 @@ _AGENT_NODES = frozenset({"model", "agent"})  # of a graph that is one agent, as
 def read(span: Span) -> None:
     """A span with ``traceloop.span.kind``."""
     attributes = span.attributes
-    kind = _KINDS.get(str(attributes["traceloop.span.kind"]).strip("\"' ").lower(), Kind.CHAIN)
+    kind = _KINDS.get(word(attributes["traceloop.span.kind"]), Kind.CHAIN)
     genai.read_as(span, kind)
     span.convention = "openllmetry"
     entity = text(attributes, "traceloop.entity.name")
@@ -66,7 +66,7 @@ def _is_one_agent(nodes: object) -> bool:
 
 def read_old(span: Span) -> None:
     """Before 0.50: ``llm.request.type``, ``llm.usage.*``, flattened prompts."""
-    request = str(span.attributes["llm.request.type"]).strip("\"' ").lower()
+    request = word(span.attributes["llm.request.type"])
     genai.read_as(span, _REQUESTS.get(request, Kind.LLM))
     span.convention = "openllmetry"
     if span.model is None:

@@ -7,7 +7,7 @@ each call made. What version 7 writes by default is plain GenAI.
 from __future__ import annotations
 
 from tracking.ingest.dialects import genai, names
-from tracking.ingest.dialects.fields import PROVIDER_MAX, Attributes, entries, text, tokens, usage_of
+from tracking.ingest.dialects.fields import PROVIDER_MAX, Attributes, entries, text, tokens, usage_of, word
 from wflo.spans import Kind, Span
 from wflo.usage import Usage
 
@@ -24,8 +24,8 @@ _METADATA = "ai.telemetry.metadata."
 def read(span: Span) -> None:
     attributes = span.attributes
     span.convention = "vercel-ai"
-    operation = str(attributes["ai.operationId"])
-    span.kind = _SUFFIXES.get(operation.rpartition(".")[2].lower(), Kind.CHAIN)
+    operation = word(attributes["ai.operationId"])
+    span.kind = _SUFFIXES.get(operation.rpartition(".")[2], Kind.CHAIN)
     span.agent = text(attributes, "ai.telemetry.functionId", "resource.name")
     if span.kind is Kind.TOOL:
         span.tool_name = text(attributes, "ai.toolCall.name") or span.name[:200]
