@@ -81,7 +81,7 @@ def _know_the_checkout():
 
 def _with_uv(lock):
     uv_lock = os.path.join(ROOT, "requirements", "uv.txt")
-    got = subprocess.call([PYTHON, "-m", "pip", "install", "--quiet", "--require-hashes", "-r", uv_lock])
+    got = subprocess.call([PYTHON, "-m", "pip", "install", "-qq", "--require-hashes", "-r", uv_lock])
     if got != 0:
         return False
     command = [PYTHON, "-m", "uv", "pip", "install", "--quiet", "--python", PYTHON, "--require-hashes", "-r", lock]

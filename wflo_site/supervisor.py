@@ -26,6 +26,7 @@ from wflo_site.processes import alive, wait_until
 from wflo_site.stack_home import StackError, opened, port_is_free
 
 CHILD_SECONDS = 5.0  # between asking the processes to end and killing them
+IMPATIENT_SECONDS = 1.0
 ORPHAN_SECONDS = 5.0
 LEAVING_SECONDS = 15.0  # how long a start waits for an earlier one that is on its way out
 STACK_CHECK_SECONDS = 2.0
@@ -95,7 +96,8 @@ class Supervisor:
     def __init__(self, launch: Launch, tell: Teller) -> None:
         self.launch = launch
         self.tell = tell
-        self.asked_to_stop = 0
+        self.asked_to_stop = 0.0  # monotonic; when it was
+        self._impatient = False
         self.children: list[Child] = []
         self.environ: dict[str, str] = {}
         self._selector = selectors.DefaultSelector()
@@ -130,7 +132,12 @@ class Supervisor:
             signal.signal(number, self._ask_to_stop)
 
     def _ask_to_stop(self, number: int, _frame: object) -> None:
-        self.asked_to_stop += 1
+        """A second Ctrl-C, some time after the first, means at once."""
+        now = time.monotonic()
+        if not self.asked_to_stop:
+            self.asked_to_stop = now
+        elif number == signal.SIGINT and now - self.asked_to_stop > IMPATIENT_SECONDS:
+            self._impatient = True
 
     # --- before anything runs -----------------------------------------------------------------------------------
     def _end_orphans(self) -> None:
@@ -297,14 +304,13 @@ class Supervisor:
         running = [child for child in self.children if child.process is not None]
         if running:
             say("up", "Stopping.")
-        asked = self.asked_to_stop
         for child in running:
             child.ask_to_end()
         end = time.monotonic() + CHILD_SECONDS
         while any(child.process and child.process.poll() is None for child in running):
             for child in running:
                 self._pass_on(child)
-            if time.monotonic() > end or self.asked_to_stop > max(asked, 1):
+            if time.monotonic() > end or self._impatient:
                 break
             time.sleep(TICK_SECONDS / 4)
         for child in running:
