@@ -17,6 +17,7 @@ from tracking.errors import Invalid, NotFound, Unauthenticated, Unavailable, Wfl
 from tracking.keys_api import router as keys_router
 from tracking.reading_api import router as reading_router
 from tracking.reading_json import write
+from tracking.usage_api import router as usage_router
 from wflo_site.hot_doors import HOT_PATHS
 
 log = logging.getLogger(__name__)
@@ -55,6 +56,7 @@ api = WfloApi(
     openapi_url="/openapi.json",
 )
 api.add_router("/v1", reading_router)
+api.add_router("/v1", usage_router)
 api.add_router("/v1", keys_router)
 
 

@@ -1,0 +1,210 @@
+"""``python -m bench``: ingest, reads, memory, disk and start-up of a Wflo of its own, printed beside the targets.
+
+``--spans`` is the larger store that reads are timed on (1,000,000); a smaller one, of a tenth, comes first.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import json
+import random
+import sys
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+
+import psycopg
+
+from bench import client, workload
+from bench.server import KEY, Meter, Server, memory
+from bench.sign_in import cookie
+
+API = {"Authorization": f"Bearer {KEY}"}
+OTLP = {**API, "Content-Type": "application/x-protobuf"}
+MIB = 2**20
+RUNS = 3
+
+
+@dataclass(frozen=True, slots=True)
+class Figure:
+    what: str
+    value: float
+    unit: str
+    target: float
+    is_floor: bool = False  # the target is a least, not a most
+
+    @property
+    def is_reached(self) -> bool:
+        return self.value >= self.target if self.is_floor else self.value <= self.target
+
+
+class Bench:
+    def __init__(self, server: Server) -> None:
+        self.server = server
+        self.figures: list[Figure] = []
+        self.seed = 0
+        self.stored = 0
+
+    def add(self, figure: Figure) -> None:
+        self.figures.append(figure)
+        say(f"  {figure.what}: {figure.value:,.3g} {figure.unit}")
+
+    def start_up(self) -> None:
+        self.add(Figure("first start, packages there", self.server.start(), "s", 60))
+        self.server.stop()
+        self.add(Figure("later start", self.server.start(), "s", 6))
+        time.sleep(8)  # worker and beat come up behind the pages
+        self.add(Figure("memory idle: web, worker, beat", memory(self.server.processes()[0]) / MIB, "MiB", 614))
+
+    def made(self, spans: int, *, batch: int, days: float) -> list[tuple[bytes, int]]:
+        self.seed += 1
+        return list(workload.bodies(workload.traces(self.seed, spans, time.time_ns(), days), batch=batch))
+
+    def ingest(self, *, spans: int, batch: int, floor: int, p99_ms: float | None) -> None:
+        self.send(self.made(1_000, batch=batch, days=0.04))
+        size = self.database_bytes()
+        rates, cpu, late, peak, sent_spans = [], [], [], 0, 0
+        for _ in range(RUNS):
+            bodies = self.made(spans, batch=batch, days=0.04)
+            before = self.total_spans()
+            with Meter(self.server) as meter:
+                sent = self.send(bodies)
+            seen = self.total_spans() - before
+            if seen != sent.spans:
+                raise RuntimeError(f"{sent.spans} spans were acknowledged and {seen} are in the totals")
+            rates.append(sent.spans / sent.seconds)
+            cpu.append(1000 * (meter.cpu + meter.store_cpu) / sent.spans)
+            late.append(sent.at(0.99))
+            peak, sent_spans = max(peak, meter.rss_peak), sent_spans + sent.spans
+        name = f"{batch}-span batches" if batch else "a trace a request"
+        self.add(Figure(f"ingest, {name}", sorted(rates)[1], "spans/s", floor, is_floor=True))
+        if p99_ms is None:
+            self.add(Figure(f"CPU, server and stores, {name}", sorted(cpu)[1], "s per 1,000 spans", 0.30))
+            self.add(Figure("disk", (self.database_bytes() - size) / sent_spans, "bytes per span", 1_900))
+        else:
+            self.add(Figure(f"p99 of a request, {name}", sorted(late)[1], "ms", p99_ms))
+        self.add(Figure(f"memory under ingest, {name}", peak / MIB, "MiB", 922))
+
+    def ingests(self) -> None:
+        self.ingest(spans=8_000, batch=0, floor=5_000, p99_ms=None)
+        self.ingest(spans=30_000, batch=512, floor=9_000, p99_ms=800)
+
+    def both_stores(self, spans: int) -> None:
+        for size in (spans // 10, spans):
+            self.grow(size)
+            self.reads(f"{size:,} spans")
+
+    def grow(self, spans: int) -> None:
+        """Up to ``spans`` spans over the last seven days."""
+        missing = spans - self.stored
+        while missing > 0:
+            step = min(missing, 50_000)
+            # The order of arrival is shuffled over the week by the seeds, not sorted by time.
+            self.send(self.made(step, batch=512, days=7))
+            missing -= step
+        self.stored = spans
+        time.sleep(12)  # the worker folds every 5 s
+
+    def reads(self, label: str) -> None:
+        now = datetime.now(UTC)
+        week = f"from={_moment(now - timedelta(days=7))}&to={_moment(now)}"
+        run = json.loads(self.get("/api/v1/runs?limit=50", times=1)[1])["runs"][25]["id"]
+        page = {"Cookie": cookie(self.server)}
+        for what, path, target, headers in (
+            ("50 newest runs, API", "/api/v1/runs?limit=50", 8, API),
+            ("runs, page", "/runs?from=now-7d", 35, page),
+            ("a run's tree, API", f"/api/v1/runs/{run}/spans?limit=500", 10, API),
+            ("a run, page", f"/runs/{run}", 40, page),
+            ("cost by agent, 7 days, API", f"/api/v1/usage?{week}&group_by=agent", 6, API),
+            ("cost by model, 7 days, API", f"/api/v1/usage?{week}&group_by=model", 6, API),
+            ("cost by agent and model, 7 days, API", f"/api/v1/usage?{week}&group_by=agent,model", 6, API),
+            ("home, page", "/", 35, page),
+            ("agents, page", "/agents?from=now-7d", 40, page),
+            ("costs, page", "/costs?from=now-7d", 40, page),
+        ):
+            took, _ = self.get(path, times=30, headers=headers)
+            self.add(Figure(f"{what}, {label}", took[len(took) // 2], "ms p50", target))
+
+    def huge_run(self, spans: int) -> None:
+        """One run of 50,000 spans, sent as an exporter does, and its page."""
+        root = workload.Trace(random.Random(1), b"\x07" * 16, time.time_ns() - 3_600 * 10**9)
+        while len(root.spans) < spans:
+            root.agent("giant", b"\x07" * 8, 4, 2)
+        root.now += 10**9
+        root.span("giant", b"", 1, {"gen_ai.operation.name": "invoke_agent", "gen_ai.agent.name": "giant"}).span_id = (
+            b"\x07" * 8
+        )
+        began = time.perf_counter()
+        self.send(list(workload.bodies(iter([root]), batch=5_000)), connections=1)
+        self.add(Figure(f"a run of {spans:,} spans taken in", time.perf_counter() - began, "s", 60))
+        took, _ = self.get(f"/runs/{'07' * 16}", times=3, headers={"Cookie": cookie(self.server)})
+        self.add(Figure(f"a run of {spans:,} spans, page", took[1], "ms p50", 1_000))
+
+    def send(self, bodies: Sequence[tuple[bytes, int]], connections: int = 8) -> client.Sent:
+        return asyncio.run(client.send(self.server.port, OTLP, bodies, connections=connections))
+
+    def get(self, path: str, *, times: int, headers: dict[str, str] = API) -> tuple[list[float], bytes]:
+        return asyncio.run(client.read(self.server.port, path, headers, times=times))
+
+    def total_spans(self) -> int:
+        now = datetime.now(UTC)
+        span = f"from={_moment(now - timedelta(days=30))}&to={_moment(now + timedelta(hours=1))}"
+        return int(json.loads(self.get(f"/api/v1/usage?{span}", times=1)[1])["totals"]["spans"])
+
+    def database_bytes(self) -> int:
+        with psycopg.connect(self.server.database_url, autocommit=True) as connection:
+            connection.execute("CHECKPOINT")
+            row = connection.execute("SELECT pg_database_size(current_database())").fetchone()
+            assert row is not None
+            return int(row[0])
+
+
+def _moment(at: datetime) -> str:
+    return at.strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+def say(line: str) -> None:
+    sys.stdout.write(line + "\n")
+    sys.stdout.flush()
+
+
+def table(figures: Sequence[Figure]) -> str:
+    lines = ["", f"{'figure':<58} {'measured':>12} {'target':>12}  unit"]
+    for f in figures:
+        mark = "" if f.is_reached else "   NOT REACHED"
+        target = f"{'>=' if f.is_floor else '<='} {f.target:,.4g}"
+        lines.append(f"{f.what:<58} {f.value:>12,.4g} {target:>12}  {f.unit}{mark}")
+    return "\n".join(lines)
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(prog="python -m bench")
+    parser.add_argument("--spans", type=int, default=1_000_000, help="the larger store reads are timed on")
+    parser.add_argument(
+        "--only", choices=("start", "ingest", "reads", "huge"), nargs="*", help="parts to run; all by default"
+    )
+    chosen = parser.parse_args()
+    server = Server()
+    bench = Bench(server)
+    steps: dict[str, Callable[[], None]] = {
+        "ingest": bench.ingests,
+        "reads": lambda: bench.both_stores(chosen.spans),
+        "huge": lambda: bench.huge_run(50_000),
+    }
+    try:
+        say("start")
+        bench.start_up()
+        for name in chosen.only or steps:
+            if name in steps:
+                say(name)
+                steps[name]()
+    finally:
+        server.remove()
+    say(table(bench.figures))
+    return 0 if all(f.is_reached for f in bench.figures) else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())
