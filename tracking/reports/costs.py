@@ -4,20 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime
 from decimal import Decimal
 from enum import StrEnum
 from typing import Any
 
 from tracking.errors import Invalid
-from tracking.models import Team
+from tracking.models import ApiKey, Team
 from tracking.reports.change import Change, Spent, explain
+from tracking.usage.buckets import bucket_of, bucket_times
 from tracking.usage.query import COLUMNS, UsageRow, usage
 
 GROUPS_MAX = 2
 LINES_MAX = 200
 SERIES_MAX = 7  # and "others"
-HOURS_MAX = 24 * 4  # a longer range is charted by day
 
 Filters = Mapping[str, Sequence[str | None]]
 Value = Decimal | float | int | None
@@ -155,9 +155,9 @@ def _over_time(
     filters: Filters,
     keys: Sequence[tuple[str | None, ...]],
 ) -> tuple[tuple[datetime, ...], tuple[Series, ...]]:
-    bucket = "hour" if end - start <= timedelta(hours=HOURS_MAX) else "day"
+    bucket = bucket_of(start, end)
     rows = usage(teams, start=start, end=end, group_by=[*groups, bucket], filters=filters).rows
-    times = _times(start, end, bucket)
+    times = bucket_times(start, end, bucket)
     places = {time: place for place, time in enumerate(times)}
     shown = keys if len(keys) <= SERIES_MAX + 1 else keys[:SERIES_MAX]
     values: dict[tuple[str | None, ...] | None, list[Any]] = {key: [_nothing(measure)] * len(times) for key in shown}
@@ -172,12 +172,6 @@ def _over_time(
         place = places[row.key[bucket]]
         values[key][place] = value if not measure.is_sum else values[key][place] + (value or 0)
     return times, tuple(Series(key, tuple(known)) for key, known in values.items())
-
-
-def _times(start: datetime, end: datetime, bucket: str) -> tuple[datetime, ...]:
-    step = timedelta(hours=1) if bucket == "hour" else timedelta(days=1)
-    first = start if bucket == "hour" else start.replace(hour=0)
-    return tuple(first + step * i for i in range(-(-(end - first) // step)))
 
 
 def _nothing(measure: Measure) -> Value:
@@ -202,3 +196,8 @@ def _value(row: UsageRow, measure: Measure) -> Value:
             return row.errors
         case Measure.P95:
             return row.p95_ms
+
+
+def key_names(team: Team) -> dict[str, str]:
+    """Names of the team's keys by id, revoked ones too: what they sent is still there."""
+    return {str(key_id): name for key_id, name in ApiKey.objects.filter(team=team).values_list("id", "name")}

@@ -59,7 +59,7 @@ class _Combination:
 def run_facets(team_id: int, filters: RunFilters) -> RunFacets:
     condition, values = where(team_id, filters.without_facets())
     statement = (
-        "SELECT status, starts, models, environment, bits, count(*), coalesce(sum(cost_usd), 0) FROM ("
+        "SELECT status, starts, model_names, environment, bits, count(*), coalesce(sum(cost_usd), 0) FROM ("
         f" SELECT r.status, coalesce(r.entry_agent, '') AS starts, r.model_names, coalesce(r.environment, '') AS environment,"
         f" {_BITS} AS bits, r.cost_usd FROM tracking_run r WHERE {condition}"
         " ORDER BY r.started_at DESC, r.id DESC LIMIT %s"

@@ -287,3 +287,36 @@ def agent_colours(team_id: int, names: Sequence[str]) -> dict[str, int]:
             [team_id, sorted(set(names))],
         )
         return dict(db.fetchall())
+
+
+@dataclass(frozen=True, slots=True)
+class Neighbours:
+    """The runs that began just before and just after one, by id; None at an end of the list."""
+
+    older: UUID | None
+    newer: UUID | None
+
+
+def neighbours(team_id: int, run: RunRow) -> Neighbours:
+    found: dict[str, UUID | None] = {}
+    with connection.cursor() as db:
+        for name, sign, direction in (("older", "<", "DESC"), ("newer", ">", "ASC")):
+            db.execute(
+                "SELECT r.id FROM tracking_run r WHERE r.team_id = %s AND NOT r.is_hidden"
+                f" AND (r.started_at, r.id) {sign} (%s, %s) ORDER BY r.started_at {direction}, r.id {direction} LIMIT 1",
+                [team_id, run.started_at, run.id],
+            )
+            row = db.fetchone()
+            found[name] = row[0] if row else None
+    return Neighbours(found["older"], found["newer"])
+
+
+def count_newer(team_id: int, filters: RunFilters, *, after: datetime, most: int = 1_000) -> int:
+    """How many runs that fit began after a moment; ``most`` at most."""
+    condition, values = where(team_id, filters)
+    with connection.cursor() as db:
+        db.execute(
+            f"SELECT count(*) FROM (SELECT FROM tracking_run r WHERE {condition} AND r.started_at > %s LIMIT %s) AS some",
+            [*values, after, most],
+        )
+        return int(db.fetchone()[0])

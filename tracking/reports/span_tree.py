@@ -24,6 +24,7 @@ class Node(NamedTuple):
     ended_us: int | None
     cost_usd: Decimal | None  # its own, counted in sums
     is_unpriced: bool = False
+    is_step: bool = False  # a model or tool call that counts: gets a number
 
 
 @dataclass(slots=True)
@@ -137,6 +138,15 @@ def costliest_path(places: Sequence[Place]) -> set[int]:
         path.add(at)
         at = best_child.get(at)
     return path
+
+
+def step_numbers(places: Sequence[Place]) -> dict[int, int]:
+    """Numbers of the model and tool calls, in reading order: place -> number from 1."""
+    found: dict[int, int] = {}
+    for index, place in enumerate(places):
+        if place.node.is_step:
+            found[index] = len(found) + 1
+    return found
 
 
 class Step(NamedTuple):

@@ -14,7 +14,7 @@ from django.core import signing
 from django.db import connection
 
 from tracking.errors import Invalid
-from tracking.ingest.rows import COST_STATUSES, COST_UNKNOWN, KINDS, STATUSES, span_hex
+from tracking.ingest.rows import COST_STATUSES, COST_UNKNOWN, KIND_CODES, KINDS, STATUSES, span_hex
 from tracking.reports.run_filters import pattern_of
 from tracking.reports.runs import RunRow
 from tracking.reports.span_tree import Node, Place, ordered
@@ -24,6 +24,7 @@ from wflo.usage import Usage
 ONE_READ_SPANS_MAX = 500  # a run of up to so many is read whole; of a larger one only what is shown
 FOUND_MAX = 500
 _SALT = "tracking.reports.spans"
+_STEPS = frozenset({KIND_CODES[Kind.LLM], KIND_CODES[Kind.TOOL], KIND_CODES[Kind.EMBEDDING]})
 
 COLUMNS: tuple[str, ...] = (
     "day",
@@ -210,6 +211,7 @@ def _node(key: tuple[int, int], span: ReadSpan) -> Node:
         None if span.ended_at is None else _us(span.ended_at),
         span.cost_usd if span.counted else None,
         span.counted and span.cost_code == COST_UNKNOWN,
+        span.counted and span.kind_code in _STEPS,
     )
 
 
@@ -223,7 +225,7 @@ def _skeleton(team_id: int, runs: Sequence[RunRow]) -> list[Node]:
         for place, run in enumerate(runs):
             db.execute(
                 "SELECT span_id, parent_id, (extract(epoch FROM started_at) * 1000000)::bigint,"
-                " (extract(epoch FROM ended_at) * 1000000)::bigint, cost_usd, counted, cost_status"
+                " (extract(epoch FROM ended_at) * 1000000)::bigint, cost_usd, counted, cost_status, kind"
                 " FROM tracking_span WHERE team_id = %s AND day = %s AND trace_id = %s",
                 [team_id, run.day, run.trace_id],
             )
@@ -235,8 +237,9 @@ def _skeleton(team_id: int, runs: Sequence[RunRow]) -> list[Node]:
                     ended,
                     cost if counted else None,
                     counted and cost_code == COST_UNKNOWN,
+                    counted and kind in _STEPS,
                 )
-                for span_id, parent, started, ended, cost, counted, cost_code in db.fetchall()
+                for span_id, parent, started, ended, cost, counted, cost_code, kind in db.fetchall()
             ]
     return nodes
 

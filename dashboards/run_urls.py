@@ -1,0 +1,14 @@
+"""Addresses of the runs list and the run page."""
+
+from __future__ import annotations
+
+from django.urls import path
+
+from dashboards.views import run, runs
+
+urlpatterns = [
+    path("runs", runs.run_list, name="runs"),
+    path("runs/new", runs.new_runs, name="runs_new"),
+    path("runs.csv", runs.export, name="runs_export"),
+    path("runs/<path:reference>", run.run, name="run"),
+]
