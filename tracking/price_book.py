@@ -133,7 +133,8 @@ class PriceBook:
             if shelf is None:
                 self._check_at = 0.0
                 raise Unavailable() from error
-            self._check_at = time.monotonic() + settings.LIMITS["price_check_seconds"]  # the attempt itself may have taken long
+            # Counted from now: the attempt itself may have taken long.
+            self._check_at = time.monotonic() + settings.LIMITS["price_check_seconds"]
             log.warning("prices could not be checked, the ones in memory are used: %s", error)
         return shelf
 

@@ -9,9 +9,10 @@ from datetime import UTC, datetime, time, timedelta
 from decimal import Decimal as D
 from typing import Any
 
+import psycopg
 import pytest
 from django.core.management import call_command
-from django.db import IntegrityError, transaction
+from django.db import IntegrityError, connection, transaction
 
 from tracking import price_map, pricing
 from tracking.audit import SYSTEM, Actor
@@ -281,8 +282,6 @@ def test_threads_that_ask_a_new_book_together_all_get_the_answer(team: Team) -> 
     gate = threading.Barrier(8)
 
     def ask() -> None:
-        from django.db import connection
-
         gate.wait()
         answers.append(fresh.rates(team.pk, "m", None, NOW))
         connection.close()
@@ -303,6 +302,25 @@ def test_the_hour_of_the_call_chooses_off_peak_rates(team: Team) -> None:
     Price.objects.create(model="m", valid_from=NOW - DAY, rates=rates.to_json(), source="litellm")
     assert input_price(team, "m", NOW) == 2
     assert input_price(team, "m", NOW.replace(hour=5)) == 1
+
+
+@pytest.mark.django_db(transaction=True)
+def test_prices_outlive_a_lost_connection_and_are_checked_again_after_it(
+    team: Team, caplog: pytest.LogCaptureFixture
+) -> None:
+    pricing.set_price(ALICE, team, "m", CHEAP, valid_from="2026-01-01")
+    assert input_price(team, "m") == 1
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT pg_backend_pid()")
+        backend = cursor.fetchone()[0]
+    config = connection.get_connection_params()
+    names = ("dbname", "host", "port", "user", "password")
+    with psycopg.connect(**{name: config[name] for name in names if name in config}, autocommit=True) as killer:
+        killer.execute("SELECT pg_terminate_backend(%s, 5000)", [backend])
+    assert input_price(team, "m") == 1
+    assert "prices could not be checked" in caplog.text
+    pricing.set_price(ALICE, team, "m", DEAR, valid_from="2026-02-01")
+    assert input_price(team, "m") == 10
 
 
 # --- charging -----------------------------------------------------------------------------------------------------------
