@@ -4,10 +4,25 @@ from __future__ import annotations
 
 from django.urls import include, path
 
-from dashboards.views import palette, periods
+from dashboards.views import agents, costs, demo, home, onboarding, palette, periods, prices
 
 urlpatterns = [
     path("", include("dashboards.people_urls")),
+    path("", include("dashboards.run_urls")),
+    path("", home.home, name="home"),
+    path("agents", agents.agents, name="agents"),
+    path("agents/<path:name>", agents.agent, name="agent"),
+    path("costs", costs.explorer, name="costs"),
+    path("costs.csv", costs.csv, name="costs_csv"),
+    path("demo", demo.load, name="demo"),
+    path("demo/state", demo.state, name="demo_state"),
+    path("demo/delete", demo.delete, name="demo_delete"),
     path("palette", palette.found, name="palette"),
     path("period", periods.typed, name="period"),
+    path("prices", prices.page, name="prices"),
+    path("prices/set", prices.set_price, name="prices_set"),
+    path("prices/reprice", prices.reprice, name="prices_reprice"),
+    path("onboarding", onboarding.page, name="onboarding"),
+    path("onboarding/key", onboarding.make_key, name="onboarding_key"),
+    path("onboarding/state", onboarding.state, name="onboarding_state"),
 ]
