@@ -73,10 +73,18 @@ def read_dialect(span: Span) -> None:
         traceloop.read(span)
     elif span.scope == "litellm":
         litellm.read(span)
+    elif span.scope.startswith("logfire"):
+        _read_logfire(span)
     else:
         traceloop.read_genai(span)
-        if span.scope.startswith("logfire"):
-            logfire.read_habits(span)
+
+
+def _read_logfire(span: Span) -> None:
+    if span.name.startswith(logfire.STREAM_END) and "logfire.msg_template" in span.attributes:
+        logfire.read(span)
+    else:
+        traceloop.read_genai(span)
+        logfire.read_habits(span)
 
 
 def _read_without_operation(span: Span) -> None:

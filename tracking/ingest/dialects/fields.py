@@ -16,7 +16,6 @@ from wflo.usage import Usage
 TOKENS_MAX = 10**10  # of one call: more is a broken counter
 COST_MAX_USD = Decimal(10**6)  # of one call
 WORD_MAX = 200  # names and ids
-PROVIDER_MAX = 100
 JSON_MAX = 64 * 1024  # of an attribute that is parsed while spans come in
 METADATA_MAX = 50  # entries kept of a run's metadata
 

@@ -9,7 +9,6 @@ from typing import Any
 
 from tracking.ingest.dialects import names
 from tracking.ingest.dialects.fields import (
-    PROVIDER_MAX,
     Attributes,
     money,
     parsed,
@@ -52,7 +51,16 @@ OPERATIONS = {
     "evaluate": Kind.EVALUATOR,
 }
 CALLS = frozenset({Kind.LLM, Kind.EMBEDDING, Kind.RERANKER})
-_OFFICIAL = ("openai_v2", "vertexai", "google_genai", "openai_agents_v2", "anthropic_v2", "langchain_v2", "weaviate")
+_OFFICIAL = (
+    "ag2",
+    "openai_v2",
+    "vertexai",
+    "google_genai",
+    "openai_agents_v2",
+    "anthropic_v2",
+    "langchain_v2",
+    "weaviate",
+)
 _GROUPS = ("group", "workflow", "graph", "swarm", "crew", "team")  # invoke_swarm, invoke_graph: work, but no agent
 _MERGED_TOOLS = "(merged"  # google-adk's second span over tools that ran side by side
 
@@ -123,7 +131,7 @@ def read_model(span: Span) -> None:
     attributes = span.attributes
     provider = text(attributes, "gen_ai.provider.name", "gen_ai.system")
     if provider is not None:
-        provider = names.provider_name(provider)[:PROVIDER_MAX]
+        provider = names.provider_name(provider)
     requested = text(attributes, "gen_ai.request.model", "model_name")
     served = text(attributes, "gen_ai.response.model")
     if requested is not None:

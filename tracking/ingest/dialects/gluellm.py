@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from tracking.ingest.dialects import names
 from tracking.ingest.dialects.common import read_error
-from tracking.ingest.dialects.fields import PROVIDER_MAX, money, text, tokens, usage_of
+from tracking.ingest.dialects.fields import money, text, tokens, usage_of
 from wflo.spans import Kind, Span, Status
 
 
@@ -21,7 +21,7 @@ def read(span: Span) -> None:
         return
     span.kind = Kind.EMBEDDING if "embed" in span.name else Kind.LLM
     provider = text(attributes, "llm.provider")
-    provider = names.provider_name(provider)[:PROVIDER_MAX] if provider else None
+    provider = names.provider_name(provider) if provider else None
     model = text(attributes, "llm.model")
     if model is not None:
         model, provider = names.model_name(model, provider)

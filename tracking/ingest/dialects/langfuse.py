@@ -9,7 +9,6 @@ from typing import Any, TypeVar
 from tracking.ingest.dialects import names
 from tracking.ingest.dialects.common import read_error
 from tracking.ingest.dialects.fields import (
-    PROVIDER_MAX,
     Attributes,
     BadField,
     entries,
@@ -87,7 +86,7 @@ def _plain(value: Any) -> Any:
 def _read_call(span: Span) -> None:
     attributes = span.attributes
     provider = quoted(attributes, _METADATA + "ls_provider")
-    provider = names.provider_name(provider)[:PROVIDER_MAX] if provider else None
+    provider = names.provider_name(provider) if provider else None
     requested = quoted(attributes, _METADATA + "ls_model_name")
     served = quoted(attributes, _OBSERVATION + "model.name")
     if requested is not None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from tracking.ingest.dialects import genai
+from tracking.ingest.dialects import genai, names
 from tracking.ingest.dialects.fields import Attributes, entries, text, word, words
 from wflo.spans import Kind, Span
 
@@ -33,7 +33,7 @@ def read(span: Span) -> None:
     if span.kind in genai.CALLS:
         provider = text(attributes, _METADATA + "ls_provider")
         if provider:
-            span.provider = provider.lower()[:100]
+            span.provider = names.provider_name(provider)
         span.requested_model = text(attributes, _METADATA + "ls_model_name") or span.requested_model
         span.model = span.model or span.requested_model
     span.session_id = span.session_id or text(

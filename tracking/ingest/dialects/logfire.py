@@ -8,6 +8,7 @@ from tracking.ingest.dialects.fields import parsed, text, tokens, usage_of
 from wflo.spans import Kind, Span, Status
 
 NAME_MAX = 300
+STREAM_END = "streaming response from"  # a log at the end of a streamed call: the call has its own span
 # The beginning of the template says what it is.
 _TEMPLATES = (
     ("Agent run", Kind.AGENT),
@@ -23,12 +24,12 @@ _TEMPLATES = (
 
 
 def read(span: Span) -> None:
-    """A span of Logfire's that names no GenAI operation."""
+    """A span of Logfire's that names no GenAI operation, or is no call though it names one."""
     attributes = span.attributes
     template = text(attributes, "logfire.msg_template") or ""
     kind = next((kind for start, kind in _TEMPLATES if template.startswith(start)), Kind.CHAIN)
     name = text(attributes, "name")
-    if kind in genai.CALLS:
+    if kind in genai.CALLS or template.startswith(STREAM_END):
         genai.read_as(span, kind)
     else:
         span.kind = kind

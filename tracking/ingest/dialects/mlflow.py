@@ -7,7 +7,6 @@ from typing import Any
 
 from tracking.ingest.dialects import names
 from tracking.ingest.dialects.fields import (
-    PROVIDER_MAX,
     Attributes,
     BadField,
     money,
@@ -60,7 +59,7 @@ def read(span: Span) -> None:
 def _read_call(span: Span) -> None:
     attributes = span.attributes
     provider = quoted(attributes, "mlflow.llm.provider")
-    provider = names.provider_name(provider)[:PROVIDER_MAX] if provider else None
+    provider = names.provider_name(provider) if provider else None
     requested, served = quoted(attributes, "model"), quoted(attributes, "mlflow.llm.model")
     if requested is not None:
         requested, provider = names.model_name(requested, provider)

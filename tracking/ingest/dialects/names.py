@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from functools import lru_cache
 
+PROVIDER_MAX = 100
 PROVIDER_PREFIXES = frozenset(
     [
         "ai21",
@@ -48,6 +49,31 @@ PROVIDER_PREFIXES = frozenset(
 )
 # What stands after the dot of these is part of the name; of all others ("openai.chat") it is the way of calling.
 _DOTTED = frozenset({"aws", "az", "azure", "gcp", "ibm"})
+# Frameworks that write their own name where the provider's belongs.
+_FRAMEWORKS = frozenset(
+    [
+        "ag2",
+        "agno",
+        "autogen",
+        "crewai",
+        "dspy",
+        "gcp.vertex.agent",
+        "google_adk",
+        "langchain",
+        "langgraph",
+        "litellm",
+        "llama_index",
+        "mastra",
+        "microsoft.agent_framework",
+        "openai_agents",
+        "pydantic-ai",
+        "pydantic_ai",
+        "smolagents",
+        "strands",
+        "strands-agents",
+        "unknown",
+    ]
+)
 _REASONS = {
     "tool_call": "tool_calls",
     "tool-calls": "tool_calls",
@@ -61,11 +87,12 @@ _REASONS = {
 
 
 @lru_cache(maxsize=1024)
-def provider_name(name: str) -> str:
-    """Lower case; "openai.chat" and "openai.responses" are openai."""
+def provider_name(name: str) -> str | None:
+    """Lower case; "openai.chat" and "openai.responses" are openai. None when it is a framework's name."""
     name = name.strip().lower()
     head, dot, _ = name.partition(".")
-    return head if dot and head and head not in _DOTTED else name
+    name = head if dot and head and head not in _DOTTED and name not in _FRAMEWORKS else name
+    return None if name in _FRAMEWORKS else name[:PROVIDER_MAX]
 
 
 @lru_cache(maxsize=4096)
@@ -83,7 +110,7 @@ def model_name(name: str, provider: str | None) -> tuple[str, str | None]:
         return rest, head
     if head not in PROVIDER_PREFIXES and head != provider:
         return name, provider
-    return rest, provider if provider and provider not in ("litellm", "unknown", "dspy") else head
+    return rest, provider or head
 
 
 def finish_reason(value: object) -> str | None:

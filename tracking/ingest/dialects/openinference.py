@@ -8,7 +8,6 @@ from typing import Any
 from tracking.ingest.dialects import genai, names
 from tracking.ingest.dialects.fields import (
     METADATA_MAX,
-    PROVIDER_MAX,
     Attributes,
     money,
     parsed,
@@ -130,7 +129,7 @@ def _read_call(span: Span) -> None:
     attributes = span.attributes
     provider = text(attributes, "llm.provider", "llm.system", "gen_ai.provider.name", "gen_ai.system")
     if provider is not None:
-        provider = names.provider_name(provider)[:PROVIDER_MAX]
+        provider = names.provider_name(provider)
     requested = text(attributes, "llm.request.model_name", "gen_ai.request.model")
     if "llm.invocation_parameters" in attributes:
         requested = _read_parameters(span, requested)

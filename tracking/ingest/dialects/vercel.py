@@ -7,7 +7,7 @@ each call made. What version 7 writes by default is plain GenAI.
 from __future__ import annotations
 
 from tracking.ingest.dialects import genai, names
-from tracking.ingest.dialects.fields import PROVIDER_MAX, Attributes, entries, text, tokens, usage_of, word
+from tracking.ingest.dialects.fields import Attributes, entries, text, tokens, usage_of, word
 from wflo.spans import Kind, Span
 from wflo.usage import Usage
 
@@ -44,7 +44,7 @@ def read(span: Span) -> None:
 def _read_call(span: Span) -> None:
     attributes = span.attributes
     provider = text(attributes, "ai.model.provider", "gen_ai.system", "gen_ai.provider.name")
-    span.provider = names.provider_name(provider)[:PROVIDER_MAX] if provider else None
+    span.provider = names.provider_name(provider) if provider else None
     span.requested_model = text(attributes, "ai.model.id", "gen_ai.request.model")
     span.model = text(attributes, "ai.response.model", "gen_ai.response.model") or span.requested_model
     span.response_id = text(attributes, "ai.response.id", "gen_ai.response.id")
