@@ -2,14 +2,29 @@
 
 from __future__ import annotations
 
+from datetime import datetime
+
+from typing import Any
+
 from celery import shared_task
 from django.conf import settings
+from kombu.exceptions import OperationalError
 
 from tracking import retention, runs
-from tracking.audit import SYSTEM
+from tracking.audit import SYSTEM, Actor
 from tracking.demo import team as demo_team
-from tracking.models import Team
+from tracking.errors import Unavailable
+from tracking.ingest import reprice as repricing
+from tracking.models import Team, User
 from tracking.usage import fold
+
+
+def ask(task: Any, *args: Any) -> None:
+    """Have a worker do ``task`` soon. Raises Unavailable when the broker is away."""
+    try:
+        task.delay(*args)
+    except OperationalError as error:
+        raise Unavailable("The queue is away, so nothing was begun. Try again in a moment.") from error
 
 
 @shared_task
@@ -33,3 +48,11 @@ def fill_demo(team_id: int) -> None:
     """Does nothing when the team was removed meanwhile."""
     for team in Team.objects.filter(pk=team_id, is_demo=True):
         demo_team.fill(team, settings.WFLO_PUBLIC_URL, actor=SYSTEM)
+
+
+@shared_task
+def reprice(team_id: int, model: str, since: str, user_id: int) -> None:
+    """Charge past calls again, for a person. Run twice it changes nothing the second time."""
+    for team in Team.objects.filter(pk=team_id):
+        actor = Actor.of(User.objects.get(pk=user_id))
+        repricing.reprice(team, model, datetime.fromisoformat(since), actor)

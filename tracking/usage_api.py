@@ -29,7 +29,9 @@ class UsageQuery(Schema):
 
     from_: str | None = Field(None, alias="from", description="RFC 3339, or relative: now-24h; a week ago by default")
     to: str | None = Field(None, description="now by default; both ends are widened to whole hours")
-    group_by: str = Field("", description=f"any of {', '.join(GROUPS)}, with commas between; none: one row", max_length=200)
+    group_by: str = Field(
+        "", description=f"any of {', '.join(GROUPS)}, with commas between; none: one row", max_length=200
+    )
     agent: list[str] = Field([], description=_ANY)
     model: list[str] = Field([], description=_ANY)
     provider: list[str] = Field([], description=_ANY)

@@ -66,13 +66,51 @@ class Role:
     releases: tuple[str, ...] = field(default=("v1",))
 
 
-ORDERS_GET = Tool("orders.get", 0.4, '{{"order": {n}}}', '{{"order": {n}, "status": "shipped", "total": "84.90", "carrier": "nordpost"}}')
-REFUND = Tool("refunds.create", 0.7, '{{"order": {n}, "amount": "84.90"}}', '{{"refund": "rf_{n}", "state": "pending"}}')
-TRACK = Tool("carrier.track", 1.1, '{{"parcel": "NP{n}"}}', '{{"parcel": "NP{n}", "last_seen": "Malmö hub", "days_still": 6}}', 0.03, "TimeoutError: carrier.track gave no answer within 5 s")
-GET_INVOICE = Tool("erp.get_invoice", 0.5, '{{"invoice": "INV-{n}"}}', '{{"invoice": "INV-{n}", "net": "1240.00", "vat": "310.00", "po": "PO-77{n}"}}')
-POST_INVOICE = Tool("erp.post_invoice", 0.9, '{{"invoice": "INV-{n}", "state": "checked"}}', '{{"ok": true}}', 0.09, "503 Service Unavailable from erp: the ledger is closed for posting")
-SEARCH = Tool("search.web", 1.3, '{{"query": "EU battery passport deadline {n}"}}', '{{"results": [{{"title": "Regulation (EU) 2023/1542", "url": "https://eur-lex.europa.eu"}}]}}')
-FETCH = Tool("fetch.page", 1.8, '{{"url": "https://eur-lex.europa.eu/eli/reg/2023/1542"}}', '{{"text": "Article 77: from 18 February 2027 each battery shall have an electronic record."}}', 0.02, "HTTP 429 from eur-lex.europa.eu")
+ORDERS_GET = Tool(
+    "orders.get",
+    0.4,
+    '{{"order": {n}}}',
+    '{{"order": {n}, "status": "shipped", "total": "84.90", "carrier": "nordpost"}}',
+)
+REFUND = Tool(
+    "refunds.create", 0.7, '{{"order": {n}, "amount": "84.90"}}', '{{"refund": "rf_{n}", "state": "pending"}}'
+)
+TRACK = Tool(
+    "carrier.track",
+    1.1,
+    '{{"parcel": "NP{n}"}}',
+    '{{"parcel": "NP{n}", "last_seen": "Malmö hub", "days_still": 6}}',
+    0.03,
+    "TimeoutError: carrier.track gave no answer within 5 s",
+)
+GET_INVOICE = Tool(
+    "erp.get_invoice",
+    0.5,
+    '{{"invoice": "INV-{n}"}}',
+    '{{"invoice": "INV-{n}", "net": "1240.00", "vat": "310.00", "po": "PO-77{n}"}}',
+)
+POST_INVOICE = Tool(
+    "erp.post_invoice",
+    0.9,
+    '{{"invoice": "INV-{n}", "state": "checked"}}',
+    '{{"ok": true}}',
+    0.09,
+    "503 Service Unavailable from erp: the ledger is closed for posting",
+)
+SEARCH = Tool(
+    "search.web",
+    1.3,
+    '{{"query": "EU battery passport deadline {n}"}}',
+    '{{"results": [{{"title": "Regulation (EU) 2023/1542", "url": "https://eur-lex.europa.eu"}}]}}',
+)
+FETCH = Tool(
+    "fetch.page",
+    1.8,
+    '{{"url": "https://eur-lex.europa.eu/eli/reg/2023/1542"}}',
+    '{{"text": "Article 77: from 18 February 2027 each battery shall have an electronic record."}}',
+    0.02,
+    "HTTP 429 from eur-lex.europa.eu",
+)
 TICKETS = Tool("tickets.comment", 0.3, '{{"ticket": {n}}}', '{{"ok": true}}')
 WAREHOUSE = Tool("warehouse.sql", 2.2, '{{"sql": "select day, count(*) from returns group by 1"}}', '{{"rows": 31}}')
 

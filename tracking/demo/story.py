@@ -74,8 +74,13 @@ def runs(*, seed: int, now: datetime, count: int = RUNS, days: int = DAYS) -> li
     rng = random.Random(seed)
     end = now.timestamp()
     told = [_Teller(rng, role, start, end).tell() for role, start in _starts(rng, now, count, days)]
-    told += [_Teller(rng, BY_NAME[name], end - minutes * 60, end, loops=not i).tell() for i, (name, minutes) in enumerate(LIVE)]
-    told += [_Teller(rng, BY_NAME["web-researcher"], end - back * 86_400 - 30_000, end, loops=True).tell() for back in (2, 9)]
+    told += [
+        _Teller(rng, BY_NAME[name], end - minutes * 60, end, loops=not i).tell()
+        for i, (name, minutes) in enumerate(LIVE)
+    ]
+    told += [
+        _Teller(rng, BY_NAME["web-researcher"], end - back * 86_400 - 30_000, end, loops=True).tell() for back in (2, 9)
+    ]
     for run in told:
         run.steps = [step for step in run.steps if step.end <= end]
     return sorted((run for run in told if run.steps), key=lambda run: (run.start, run.trace_id))
@@ -124,7 +129,9 @@ class _Teller:
 
     def _agent(self, role: Role, parent: str | None, task: str, *, depth: int) -> str:
         """Tells one agent's turn of work; returns its answer."""
-        root = Step(self._id(64), parent, "agent", role.name, role.name, self.clock, self.clock, messages=[("user", task)])
+        root = Step(
+            self._id(64), parent, "agent", role.name, role.name, self.clock, self.clock, messages=[("user", task)]
+        )
         self.run.steps.append(root)
         self.clock += self.rng.uniform(0.005, 0.05)
         talk = [("system", role.system), ("user", task)]
@@ -168,12 +175,28 @@ class _Teller:
     def _plan(self, role: Role, turn: int) -> str:
         if self.loops:
             return "I need the text of the regulation. I will search and fetch the page."
-        wanted = role.delegates[turn] if turn < len(role.delegates) else role.tools[turn % len(role.tools)].name if role.tools else "myself"
+        wanted = (
+            role.delegates[turn]
+            if turn < len(role.delegates)
+            else role.tools[turn % len(role.tools)].name
+            if role.tools
+            else "myself"
+        )
         return f"Next I ask {wanted} about {self.number}."
 
     # --- single steps ---------------------------------------------------------------------------------------------------
 
-    def _call(self, role: Role, parent: str, model: Model, talk: list[tuple[str, str]], answer: str, turn: int, *, refused: bool = False) -> Step:
+    def _call(
+        self,
+        role: Role,
+        parent: str,
+        model: Model,
+        talk: list[tuple[str, str]],
+        answer: str,
+        turn: int,
+        *,
+        refused: bool = False,
+    ) -> Step:
         if not refused and self.rng.random() < RETRY_SHARE:
             self._add_call(role, parent, model, talk, refused=True)
             self.clock += self.rng.uniform(0.5, 2.0)
@@ -197,7 +220,19 @@ class _Teller:
     def _add_call(self, role: Role, parent: str, model: Model, talk: list[tuple[str, str]], *, refused: bool) -> Step:
         error = f"RateLimitError: 429 from {model.provider}, tokens per minute used up" if refused else None
         end = self.clock + self.rng.uniform(0.1, 0.4)
-        step = Step(self._id(64), parent, "llm", role.name, f"chat {model.name}", self.clock, end, error, model, messages=list(talk), refused=refused)
+        step = Step(
+            self._id(64),
+            parent,
+            "llm",
+            role.name,
+            f"chat {model.name}",
+            self.clock,
+            end,
+            error,
+            model,
+            messages=list(talk),
+            refused=refused,
+        )
         self.run.steps.append(step)
         self.clock = end
         return step
@@ -214,7 +249,9 @@ class _Teller:
 
     def _embedding(self, role: Role, parent: str, text: str) -> None:
         end = self.clock + self.rng.uniform(0.08, 0.2)
-        step = Step(self._id(64), parent, "embedding", role.name, f"embeddings {EMBEDDER.name}", self.clock, end, model=EMBEDDER)
+        step = Step(
+            self._id(64), parent, "embedding", role.name, f"embeddings {EMBEDDER.name}", self.clock, end, model=EMBEDDER
+        )
         step.input_tokens = len(text) // 4 + self.rng.randrange(30, 90)
         step.messages = [("user", text)]
         self.run.steps.append(step)
@@ -225,4 +262,3 @@ class _Teller:
 
     def _id(self, bits: int) -> str:
         return f"{self.rng.getrandbits(bits) | 1:0{bits // 4}x}"
-

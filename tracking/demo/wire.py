@@ -36,7 +36,9 @@ def requests(runs: Iterable[DemoRun]) -> Iterator[bytes]:
 def request(runs: Iterable[DemoRun]) -> bytes:
     """One OTLP/JSON ExportTraceServiceRequest."""
     ordered = sorted(runs, key=_resource_key)
-    return orjson.dumps({"resourceSpans": [_resource_spans(list(group)) for _, group in groupby(ordered, _resource_key)]})
+    return orjson.dumps(
+        {"resourceSpans": [_resource_spans(list(group)) for _, group in groupby(ordered, _resource_key)]}
+    )
 
 
 def _resource_key(run: DemoRun) -> tuple[str, str, str, str]:
@@ -74,7 +76,9 @@ def _span(run: DemoRun, step: Step) -> dict[str, Any]:
         span["parentSpanId"] = step.parent
     if step.error:
         said = {"exception.type": step.error.split(":")[0].split(" ")[0], "exception.message": step.error}
-        span["events"] = [{"name": "exception", "timeUnixNano": span["endTimeUnixNano"], "attributes": _attributes(said)}]
+        span["events"] = [
+            {"name": "exception", "timeUnixNano": span["endTimeUnixNano"], "attributes": _attributes(said)}
+        ]
     return span
 
 

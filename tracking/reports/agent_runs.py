@@ -104,7 +104,9 @@ def spread(team: Team, agent: str | None, start: datetime, end: datetime) -> Cos
 
 def latest(team: Team, agent: str | None, *, limit: int) -> list[Run]:
     """The newest runs the agent started."""
-    return list(Run.objects.filter(team=team, entry_agent=agent, is_hidden=False).order_by("-started_at", "-id")[:limit])
+    return list(
+        Run.objects.filter(team=team, entry_agent=agent, is_hidden=False).order_by("-started_at", "-id")[:limit]
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,7 +126,9 @@ def failures(team: Team, agent: str | None, start: datetime, end: datetime, *, l
     found: dict[str, Failure] = {}
     for error, run_id, title, started_at in runs.values_list("error", "id", "title", "started_at")[:RUNS_READ_MAX]:
         seen = found.get(error or "")
-        found[error or ""] = replace(seen, runs=seen.runs + 1) if seen else Failure(error or "", 1, run_id, title, started_at)
+        found[error or ""] = (
+            replace(seen, runs=seen.runs + 1) if seen else Failure(error or "", 1, run_id, title, started_at)
+        )
     return sorted(found.values(), key=lambda failure: (-failure.runs, failure.error))[:limit]
 
 

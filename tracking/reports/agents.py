@@ -214,7 +214,13 @@ def bought(team: Team, models: Sequence[UsageRow], at: datetime) -> tuple[Bought
     order = list(BUCKETS)
     ordered = sorted(costs, key=lambda bucket: (order.index(bucket) if bucket in BUCKETS else len(order), bucket))
     return tuple(
-        Bought(bucket, BUCKETS.get(bucket, bucket.replace("_", " ").capitalize()), tokens[bucket], _money(costs[bucket]), _money(costs[bucket] / total))
+        Bought(
+            bucket,
+            BUCKETS.get(bucket, bucket.replace("_", " ").capitalize()),
+            tokens[bucket],
+            _money(costs[bucket]),
+            _money(costs[bucket] / total),
+        )
         for bucket in ordered
         if costs[bucket]
     )

@@ -107,7 +107,9 @@ def home(team: Team, now: datetime) -> Home:
         *_rejected(team, day),
         *_quiet(windows, {row.key["agent"] for row in today.rows}, day),
     ]
-    names = {agent.name for agent in shown} | {run.agent for run in live} | {name for need in needs for name in need.agents}
+    names = (
+        {agent.name for agent in shown} | {run.agent for run in live} | {name for need in needs for name in need.agents}
+    )
     return Home(
         day,
         _spend(team, day, starts, today.totals),
@@ -197,7 +199,9 @@ def _unpriced(team: Team, day: TeamDay) -> list[Need]:
             found[0] += row.unpriced_calls
             found[1] += row.total_tokens
             found[2].append(row.key["agent"])
-    needs = [Need("unpriced", model, calls, tokens=tokens, agents=tuple(a)) for model, (calls, tokens, a) in models.items()]
+    needs = [
+        Need("unpriced", model, calls, tokens=tokens, agents=tuple(a)) for model, (calls, tokens, a) in models.items()
+    ]
     return sorted(needs, key=lambda need: -need.count)[:MODELS_SHOWN]
 
 
@@ -223,8 +227,12 @@ def _failing(team: Team, day: TeamDay, today: Mapping[str | None, RunFacts]) -> 
 def _rejected(team: Team, day: TeamDay) -> list[Need]:
     counts = door(team.pk, day.start, day.now)
     received = counts.get("received", 0)
-    refused = {word.removeprefix("rejected: "): n for word, n in counts.items() if word.startswith("rejected: ") and n > 0}
-    return [Need("rejected", reason, n, of=received) for reason, n in sorted(refused.items(), key=lambda item: -item[1])]
+    refused = {
+        word.removeprefix("rejected: "): n for word, n in counts.items() if word.startswith("rejected: ") and n > 0
+    }
+    return [
+        Need("rejected", reason, n, of=received) for reason, n in sorted(refused.items(), key=lambda item: -item[1])
+    ]
 
 
 def _quiet(windows: Mapping[str | None, Sequence[Spent]], seen: set[str | None], day: TeamDay) -> list[Need]:
@@ -232,6 +240,12 @@ def _quiet(windows: Mapping[str | None, Sequence[Spent]], seen: set[str | None],
     needs = []
     for name, past in windows.items():
         least = min((spent.spans for spent in past), default=0)
-        if name and name not in seen and len(past) >= QUIET_WEEKS_LEAST and least >= QUIET_SPANS_LEAST and day.hour >= 2:
+        if (
+            name
+            and name not in seen
+            and len(past) >= QUIET_WEEKS_LEAST
+            and least >= QUIET_SPANS_LEAST
+            and day.hour >= 2
+        ):
             needs.append(Need("quiet", name, least, of=len(past), agents=(name,)))
     return needs

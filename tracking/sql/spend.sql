@@ -16,9 +16,11 @@ SELECT least(
 SELECT agent, (array_position(%(hours)s, period) - 1) / %(size)s AS place, sum(cost_usd), sum(spans) FROM (
   SELECT agent, period, cost_usd, spans FROM tracking_usage
   WHERE team_id = %(team)s AND grain = 0 AND slice = %(slice)s AND period = ANY(%(hours)s)
+    AND (%(agent)s::text IS NULL OR agent = %(agent)s)
   UNION ALL
   SELECT agent, period, cost_usd, spans FROM tracking_usage_delta
   WHERE team_id = %(team)s AND slice = %(slice)s AND period = ANY(%(hours)s)
+    AND (%(agent)s::text IS NULL OR agent = %(agent)s)
 ) AS u GROUP BY 1, 2;
 
 -- by_day: whole UTC days

@@ -2,7 +2,8 @@
 
 Whole UTC days inside the range come from day rows, the hours at its edges from hour rows, and everything newer from
 deltas. The range is widened to whole hours; the answer says which range it is of. The slice with the fewest rows that
-can answer is read, so the cost grows with the groups shown, not with the spans stored.
+can answer is read, so the cost grows with the groups shown, not with the spans stored. Only a question that crosses
+users with another column is answered from the spans themselves, and costs what they are.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ from django.db import connection
 
 from tracking.errors import Invalid
 from tracking.ingest.rows import KIND_CODES, KINDS
+from tracking.sql import statements
 from tracking.usage import slices
 from tracking.usage.latency import percentile
 from wflo.spans import Kind
@@ -33,6 +35,7 @@ COLUMNS: dict[str, str] = {
     "environment": "environment",
 }
 _TIMES = {"day": "date_trunc('day', period, 'UTC')", "hour": "period"}
+_WITHOUT_RUNS = (slices.CUBE, None)
 GROUPS: tuple[str, ...] = (*COLUMNS, "team", *_TIMES)
 _SUMS = (
     "runs", "spans", "llm_calls", "tool_calls", "errors", "input_tokens", "output_tokens", "cached_tokens",
@@ -110,14 +113,12 @@ def usage(
     start, end = _whole_hours(start, end)
     columns = frozenset(COLUMNS[g] for g in (*group_by, *filters) if g in COLUMNS)
     code = slices.smallest_slice(columns)
-    if code is None:
-        raise Invalid("user cannot be combined with another group here: ask for one of them", field="group_by")
     where, parameters = _where(code, team_ids, start, end, filters)
     grouped = [_expression(g) for g in group_by]
     # A run seen with two of the values asked for would count twice; where it may, runs are not told.
     counts_once = all(len(values) == 1 or word in group_by for word, values in filters.items())
     rows = _rows(code, grouped, where, parameters, by_hour="hour" in group_by)
-    table = [_row(group_by, row, has_runs=counts_once and code != slices.CUBE) for row in rows]
+    table = [_row(group_by, row, has_runs=counts_once and code not in _WITHOUT_RUNS) for row in rows]
     totals = _totals(team_ids, start, end, filters)
     if not set(group_by) & set(_TIMES):
         table.sort(key=lambda row: (_sort_value(row, order), tuple(map(str, row.key.values()))), reverse=True)
@@ -128,10 +129,8 @@ def _totals(
     team_ids: Sequence[int], start: datetime, end: datetime, filters: Mapping[str, Sequence[str | None]]
 ) -> UsageRow:
     code = slices.smallest_slice(frozenset(COLUMNS[word] for word in filters))
-    if code is None:
-        raise Invalid("user cannot be combined with another filter here: ask for one of them", field="user")
     where, parameters = _where(code, team_ids, start, end, filters)
-    has_runs = code != slices.CUBE and all(len(values) == 1 for values in filters.values())
+    has_runs = code not in _WITHOUT_RUNS and all(len(values) == 1 for values in filters.values())
     return _row((), _rows(code, [], where, parameters, by_hour=False)[0], has_runs=has_runs)
 
 
@@ -159,7 +158,11 @@ def _expression(word: str) -> str:
 
 
 def _where(
-    code: int, team_ids: Sequence[int], start: datetime, end: datetime, filters: Mapping[str, Sequence[str | None]]
+    code: int | None,
+    team_ids: Sequence[int],
+    start: datetime,
+    end: datetime,
+    filters: Mapping[str, Sequence[str | None]],
 ) -> tuple[str, dict[str, Any]]:
     first_day = start if start.hour == 0 else start.replace(hour=0) + timedelta(days=1)
     parameters: dict[str, Any] = {
@@ -183,9 +186,23 @@ def _stored(word: str, value: str | None) -> Any:
 
 
 def _rows(
-    code: int, grouped: list[str], where: str, parameters: dict[str, Any], *, by_hour: bool
+    code: int | None, grouped: list[str], where: str, parameters: dict[str, Any], *, by_hour: bool
 ) -> list[tuple[Any, ...]]:
     sums = ", ".join(f"coalesce(sum({name}), 0)" for name in _SUMS)
+    groups = ", ".join(str(place + 1) for place in range(len(grouped)))
+    sources = _sources(code, where, by_hour=by_hour)
+    sql = f"SELECT {', '.join((*grouped, sums))} FROM ({' UNION ALL '.join(sources)}) AS u"
+    if grouped:
+        # Groups whose deltas cancelled out are gone, not zero.
+        sql += f" GROUP BY {groups} HAVING sum(spans) <> 0 OR sum(runs) <> 0 ORDER BY {groups}"
+    with connection.cursor() as cursor:
+        cursor.execute(sql, parameters)
+        return list(cursor.fetchall())
+
+
+def _sources(code: int | None, where: str, *, by_hour: bool) -> list[str]:
+    if code is None:  # no slice holds these columns together: the spans themselves are summed
+        return [f"SELECT * FROM ({statements('usage')['spans_as_usage']}) AS s WHERE true{where}"]
     columns = ", ".join(("team_id", "period", *slices.COLUMNS[code], *_SUMS))
     scope = f"team_id = ANY(%(teams)s) AND slice = %(slice)s{where}"
     hours = f"SELECT {columns} FROM tracking_usage WHERE {scope} AND grain = 0"
@@ -201,14 +218,7 @@ def _rows(
     sources.append(
         f"SELECT {columns} FROM tracking_usage_delta WHERE {scope} AND period >= %(start)s AND period < %(end)s"
     )
-    groups = ", ".join(str(place + 1) for place in range(len(grouped)))
-    sql = f"SELECT {', '.join((*grouped, sums))} FROM ({' UNION ALL '.join(sources)}) AS u"
-    if grouped:
-        # Groups whose deltas cancelled out are gone, not zero.
-        sql += f" GROUP BY {groups} HAVING sum(spans) <> 0 OR sum(runs) <> 0 ORDER BY {groups}"
-    with connection.cursor() as cursor:
-        cursor.execute(sql, parameters)
-        return list(cursor.fetchall())
+    return sources
 
 
 def _row(group_by: Sequence[str], columns: Sequence[Any], *, has_runs: bool) -> UsageRow:

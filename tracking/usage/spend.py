@@ -44,12 +44,17 @@ def spend_by_hour(team_id: int, hours: Sequence[datetime]) -> dict[datetime, Dec
         return {period.astimezone(UTC): cost for period, cost in cursor.fetchall()}
 
 
-def spend_by_agent(team_id: int, starts: Sequence[datetime], *, hours: int) -> dict[str | None, list[Spent]]:
-    """What each agent spent in each window of ``hours`` hours from ``starts`` (full hours, UTC). None: unattributed."""
+def spend_by_agent(
+    team_id: int, starts: Sequence[datetime], *, hours: int, agent: str | None = None
+) -> dict[str | None, list[Spent]]:
+    """What each agent spent in each window of ``hours`` hours from ``starts`` (full hours, UTC). None: unattributed.
+
+    With ``agent`` only that one's.
+    """
     asked = [start + HOUR * i for start in starts for i in range(hours)]
     if not asked:
         return {}
-    parameters = {"team": team_id, "slice": slices.AGENT, "hours": asked, "size": hours}
+    parameters = {"team": team_id, "slice": slices.AGENT, "hours": asked, "size": hours, "agent": agent}
     result: dict[str | None, list[Spent]] = {}
     with connection.cursor() as cursor:
         cursor.execute(statements("spend")["by_agent"], parameters)
@@ -64,7 +69,9 @@ def daily_by_agent(team_id: int, first_day: datetime, *, days: int) -> dict[str 
     end = first_day + timedelta(days=days)
     result: dict[str | None, list[Spent]] = {}
     with connection.cursor() as cursor:
-        cursor.execute(statements("spend")["by_day"], {"team": team_id, "slice": slices.AGENT, "start": first_day, "end": end})
+        cursor.execute(
+            statements("spend")["by_day"], {"team": team_id, "slice": slices.AGENT, "start": first_day, "end": end}
+        )
         for agent, day, cost, spans in cursor.fetchall():
             row = result.setdefault(agent or None, [NOTHING] * days)
             row[(day - first_day).days] = Spent(cost, int(spans))

@@ -1,0 +1,60 @@
+"""Tags of the money pages."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from decimal import Decimal
+
+from django import template
+
+from dashboards import numbers
+from dashboards.words import NONE_WORDS
+
+register = template.Library()
+
+
+@register.simple_tag
+def above(now: Decimal | None, usual: Decimal | None) -> str:
+    """``12% above`` or ``8% below``; ``about as`` within half a percent; empty when it cannot be said."""
+    if now is None or not usual:
+        return ""
+    moved = now / usual - 1
+    if abs(moved) < Decimal("0.005"):
+        return "about as on"
+    return f"{numbers.percent(abs(moved))} {'above' if moved > 0 else 'below'}"
+
+
+@register.simple_tag
+def moved(change: Decimal, whole: Decimal) -> str:
+    """The class of a part of a change: amber up, green down, plain when it is less than 5% of the whole."""
+    if abs(change) < abs(whole) * Decimal("0.05"):
+        return ""
+    return "up" if change > 0 else "down"
+
+
+@register.filter
+def signed_usd(value: Decimal) -> str:
+    """+$1.20, −$0.3000, $0."""
+    return f"+{numbers.usd(value)}" if value > 0 else numbers.usd(value)
+
+
+@register.filter
+def in_period(label: str) -> str:
+    """A period's label inside a sentence: ``in the last 7d``, ``this month``, ``from 3 Nov to 5 Nov``."""
+    if label in ("Month", "Quarter"):
+        return f"this {label.lower()}"
+    if label[:1].isdigit() and " " not in label:
+        return f"in the last {label}"
+    return f"from {label}" if " to " in label else f"on {label}"
+
+
+@register.filter
+def group_value(value: str, group: str) -> str:
+    """What a row without a value of the group is called."""
+    return value or NONE_WORDS[group]
+
+
+@register.filter
+def name_of(value: str, names: Mapping[str, str]) -> str:
+    """A key's name for its id; anything else as it is."""
+    return names.get(value, value)
