@@ -25,7 +25,7 @@ _ANY = "only these; several mean any of them, an empty one means none"
 
 
 class UsageQuery(Schema):
-    """Groups and filters. ``user`` can be combined with no other of them."""
+    """Groups and filters, any together."""
 
     from_: str | None = Field(None, alias="from", description="RFC 3339, or relative: now-24h; a week ago by default")
     to: str | None = Field(None, description="now by default; both ends are widened to whole hours")

@@ -32,3 +32,27 @@ WITH gone AS (
     estimated_calls = u.estimated_calls + excluded.estimated_calls, latency = u.latency + excluded.latency
 )
 SELECT count(*) FROM gone;
+
+-- spans_as_usage: every span of runs that overlap the range as a usage row of its own (the rules of ingest/shares.py).
+SELECT s.team_id, date_trunc('hour', s.started_at, 'UTC') AS period, coalesce(s.agent, '') AS agent,
+       CASE WHEN s.counted AND (s.kind IN (2, 6, 8) OR s.is_aggregate) THEN coalesce(s.model, '') ELSE '' END AS model,
+       CASE WHEN s.counted AND s.kind IN (2, 6, 8) THEN coalesce(s.provider, '') ELSE '' END AS provider,
+       CASE WHEN s.counted AND s.kind = 3 THEN coalesce(s.tool_name, '') ELSE '' END AS tool,
+       s.kind, coalesce(r.user_id, '') AS user_id, coalesce(r.key_id::text, '') AS key_id,
+       coalesce(r.environment, '') AS environment,
+       0 AS runs, 1 AS spans, (s.counted AND s.kind = 2)::int AS llm_calls, (s.counted AND s.kind = 3)::int AS tool_calls,
+       (s.status = 2)::int AS errors,
+       CASE WHEN s.counted AND s.kind <> 6 THEN s.input_tokens END AS input_tokens,
+       CASE WHEN s.counted AND s.kind <> 6 THEN s.output_tokens END AS output_tokens,
+       CASE WHEN s.counted AND s.kind <> 6 THEN s.cached_tokens END AS cached_tokens,
+       CASE WHEN s.counted AND s.kind <> 6 THEN s.cache_write_tokens END AS cache_write_tokens,
+       CASE WHEN s.counted AND s.kind <> 6 THEN s.reasoning_tokens END AS reasoning_tokens,
+       CASE WHEN s.counted AND s.kind = 6 THEN coalesce(s.input_tokens, 0) + coalesce(s.output_tokens, 0) END AS embedding_tokens,
+       s.cost_usd, (s.counted AND s.cost_status = 2)::int AS unpriced_calls,
+       (s.counted AND s.cost_status = 3)::int AS estimated_calls,
+       CASE WHEN s.ended_at IS NOT NULL THEN ('1' || repeat('000000000000', least(39, greatest(0, floor(
+         2 * log(2, greatest(1, extract(epoch FROM s.ended_at - s.started_at) * 1000))))::int)))::numeric END AS latency
+FROM tracking_run r
+JOIN tracking_span s ON s.team_id = r.team_id AND s.day = r.day AND s.trace_id = r.trace_id
+WHERE r.team_id = ANY(%(teams)s) AND r.started_at < %(end)s AND coalesce(r.ended_at, r.last_seen_at) >= %(start)s
+  AND s.started_at >= %(start)s AND s.started_at < %(end)s;

@@ -1,0 +1,145 @@
+"""Usage is exact at every moment, folded or not, by any groups."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
+from itertools import combinations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tests.make import make_team
+from tests.tracking.ingest.spans import batch, call, span
+from tracking.errors import Invalid
+from tracking.ingest.writer import Store
+from tracking.usage import fold
+from tracking.usage.latency import BUCKETS, WEIGHTS, bucket_of, counts, percentile
+from tracking.usage.query import COLUMNS, UsageTable, usage
+from wflo.spans import Kind, Span, Status
+
+NOW = datetime.now(UTC)
+START, END = NOW - timedelta(days=40), NOW + timedelta(hours=2)
+
+
+def week_of_spans() -> list[Span]:
+    """30 runs over 33 days, two users, three agents, a tool, errors, an unpriced model."""
+    spans = []
+    for run in range(30):
+        ago = -run * 26.4 * 3600
+        who = {"trace": run + 1, "user_id": f"user-{run % 2}", "environment": ("prod", "test")[run % 3 == 0]}
+        spans += [
+            span(1, kind=Kind.AGENT, agent=f"agent-{run % 3}", begins=ago, **who),
+            call(
+                2, parent=1, begins=ago + 1, model=("gpt-4o-mini", "claude-sonnet-4-5", "house-model")[run % 3], **who
+            ),
+            span(3, parent=1, kind=Kind.TOOL, tool_name="search", begins=ago + 2, **who),
+            call(4, parent=1, begins=ago + 3, tokens=None, status=Status.ERROR, **who),
+        ]
+    return spans
+
+
+@pytest.fixture
+def store(transactional_db: None):  # type: ignore[no-untyped-def]
+    from tracking import pricing
+
+    pricing.load_bundled()
+    store = Store()
+    yield store
+    store.close()
+
+
+def facts(table: UsageTable) -> dict[tuple[object, ...], tuple[object, ...]]:
+    return {
+        tuple(row.key.values()): (row.spans, row.llm_calls, row.tool_calls, row.errors, row.total_tokens, row.cost_usd,
+                                  row.unpriced_calls, row.p95_ms)
+        for row in table.rows
+    }  # fmt: skip
+
+
+def ask(team_id: int, *group_by: str, **filters: list[str | None]) -> UsageTable:
+    return usage([team_id], start=START, end=END, group_by=group_by, filters=filters)
+
+
+@pytest.mark.django_db(transaction=True)
+def test_every_pair_of_groups_sums_to_the_whole_before_and_after_folding(store: Store) -> None:
+    team = make_team("Usage")
+    store.write([batch(team, *week_of_spans())])
+    whole = ask(team.id).totals
+    assert (whole.runs, whole.spans, whole.llm_calls, whole.tool_calls, whole.errors) == (30, 120, 60, 30, 30)
+    before = {pair: facts(ask(team.id, *pair)) for pair in combinations((*COLUMNS, "day"), 2)}
+    fold.fold(100)
+    assert {pair: facts(ask(team.id, *pair)) for pair in before} == before
+    fold.fold_all()
+    after = {pair: facts(ask(team.id, *pair)) for pair in before}
+    assert after == before
+    for pair in before:
+        rows = ask(team.id, *pair).rows
+        assert sum(row.spans for row in rows) == 120, pair
+        assert sum(row.cost_usd or Decimal(0) for row in rows) == whole.cost_usd, pair
+
+
+@pytest.mark.django_db(transaction=True)
+def test_runs_are_counted_once_for_every_value_they_touch(store: Store) -> None:
+    team = make_team("Runs")
+    store.write([batch(team, *week_of_spans())])
+    fold.fold_all()
+    assert {row.key["agent"]: row.runs for row in ask(team.id, "agent").rows} == {
+        "agent-0": 10,
+        "agent-1": 10,
+        "agent-2": 10,
+    }
+    assert {row.key["user"]: row.runs for row in ask(team.id, "user").rows} == {"user-0": 15, "user-1": 15}
+    assert ask(team.id, "model", agent=["agent-1"]).totals.runs == 10
+    assert ask(team.id, "provider", agent=["agent-1"]).rows[0].runs is None
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_range_takes_whole_days_from_day_rows_and_edges_from_hours(store: Store) -> None:
+    team = make_team("Edges")
+    spans = week_of_spans()
+    store.write([batch(team, *spans)])
+    expected: dict[int, int] = defaultdict(int)
+    for hours in (1, 5, 30, 24 * 7, 24 * 20):
+        start = (NOW - timedelta(hours=hours)).replace(minute=0, second=0, microsecond=0)
+        expected[hours] = sum(s.started_ns >= start.timestamp() * 1e9 for s in spans)
+    unfolded = {h: usage([team.id], start=NOW - timedelta(hours=h), end=END).totals.spans for h in expected}
+    fold.fold_all()
+    folded = {h: usage([team.id], start=NOW - timedelta(hours=h), end=END).totals.spans for h in expected}
+    assert unfolded == folded == expected
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize(
+    ("group_by", "filters", "order", "field"),
+    [(("colour",), {}, "cost_usd", "group_by"), ((), {"colour": ["x"]}, "cost_usd", "colour"),
+     ((), {"kind": ["nope"]}, "cost_usd", "kind"), ((), {}, "p95_ms; DROP TABLE", "order")],
+)  # fmt: skip
+def test_what_cannot_be_asked_names_its_field(
+    group_by: tuple[str, ...], filters: dict[str, list[str | None]], order: str, field: str
+) -> None:
+    with pytest.raises(Invalid) as refused:
+        usage([1], start=START, end=END, group_by=group_by, filters=filters, order=order)
+    assert refused.value.field == field
+
+
+@given(st.lists(st.floats(0, 3e6, allow_nan=False), min_size=1, max_size=200))
+def test_a_histogram_in_a_number_keeps_every_count_and_finds_percentiles(durations: list[float]) -> None:
+    packed = sum(WEIGHTS[bucket_of(ms)] for ms in durations)
+    assert sum(counts(packed)) == len(durations)
+    middle = percentile(packed, 0.5)
+    exact = sorted(durations)[(len(durations) - 1) // 2]
+    assert middle is not None
+    assert (
+        bucket_of(middle) == bucket_of(exact)
+        or abs(middle - exact) <= 1
+        or bucket_of(exact) in (bucket_of(middle) - 1, BUCKETS - 1)
+    )
+
+
+def test_of_nothing_there_is_no_percentile_and_a_lost_count_is_told() -> None:
+    assert percentile(0, 0.5) is None
+    with pytest.raises(ValueError, match="negative"):
+        counts(-1)
