@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from allauth.socialaccount.providers.openid_connect.views import callback, login
+from allauth.socialaccount.providers.openid_connect.views import callback
 from django.urls import path, re_path
 
 from dashboards.views import account, settings, settings_data, settings_keys
@@ -18,7 +18,7 @@ urlpatterns = [
         name="account_reset_password_from_key",
     ),
     path("account/not-let-in", account.not_let_in, name="socialaccount_login_cancelled"),
-    path("account/<slug:provider_id>/login", login, name="openid_connect_login"),
+    path("account/<slug:provider_id>/login", account.to_issuer, name="openid_connect_login"),
     path("account/<slug:provider_id>/callback", callback, name="openid_connect_callback"),
     path("settings", settings.index, name="settings"),
     path("settings/members", settings.members, name="settings_members"),

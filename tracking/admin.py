@@ -9,8 +9,9 @@ from django.contrib import admin
 from django.contrib.auth.admin import UserAdmin
 from django.contrib.auth.forms import AdminUserCreationForm
 from django.contrib.auth.models import Group
+from django.db import transaction
 from django.db.models import Model, QuerySet
-from django.http import HttpRequest
+from django.http import HttpRequest, HttpResponse
 
 from tracking import audit, keys
 from tracking.audit import Actor
@@ -42,8 +43,9 @@ class Audited(ModelAdmin):
         super().delete_model(request, row)
 
     def delete_queryset(self, request: HttpRequest, rows: QuerySet[Any]) -> None:
-        for row in rows:
-            self.delete_model(request, row)
+        with transaction.atomic():
+            for row in rows:
+                self.delete_model(request, row)
 
     def _record(
         self, request: HttpRequest, row: Model, verb: str, before: dict[str, Any], after: dict[str, Any]
@@ -117,6 +119,14 @@ class Users(Audited, PeopleAdmin):
     )
     add_fieldsets = ((None, {"fields": ("email", "name", "usable_password", "password1", "password2")}),)
 
+    def user_change_password(self, request: HttpRequest, id: str, form_url: str = "") -> HttpResponse:
+        """Django's own view saves the password without ``save_model``."""
+        with transaction.atomic():
+            response = super().user_change_password(request, id, form_url)
+            if request.method == "POST" and response.status_code == 302:
+                self._record(request, User.objects.get(pk=id), "change", {}, {"password": "set"})
+        return response
+
 
 @admin.register(Organization)
 class Organizations(Audited):
@@ -130,6 +140,10 @@ class Teams(Audited):
     list_display = ("name", "organization", "retention_days", "redaction", "spans_per_day_max", "is_demo", "created_at")
     list_filter = ("organization", "is_demo")
     search_fields = ("name", "slug")
+
+    def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        """Spans and usage know their team by number alone: deleting its row would leave them behind."""
+        return False
 
 
 @admin.register(Membership)

@@ -2,26 +2,39 @@
 
 from __future__ import annotations
 
+import logging
+from typing import Any
+
 from allauth.account.forms import ChangePasswordForm
 from allauth.account.internal.flows.password_change import finalize_password_change
 from allauth.account.views import AccountInactiveView, LoginView, PasswordResetFromKeyView
 from allauth.decorators import rate_limit
+from allauth.socialaccount.providers.openid_connect.views import login as oidc_login
 from django.conf import settings
 from django.contrib.auth import logout
 from django.contrib.auth.decorators import login_not_required
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
 from django.views.decorators.debug import sensitive_post_parameters
-from django.views.decorators.http import require_GET, require_POST
+from django.views.decorators.http import require_GET, require_http_methods, require_POST
+from requests import RequestException
 
 from dashboards.access import actor, person
 from dashboards.forms import NameForm
 from tracking import audit, teams
 from tracking.errors import Invalid
 
-sign_in = LoginView.as_view(
-    template_name="dashboards/account/sign_in.html", extra_context={"single_sign_on": settings.WFLO_OIDC}
-)
+log = logging.getLogger(__name__)
+
+
+class SignIn(LoginView):  # type: ignore[misc]
+    template_name = "dashboards/account/sign_in.html"
+
+    def get_context_data(self, **more: Any) -> dict[str, Any]:
+        return {**super().get_context_data(**more), "single_sign_on": settings.WFLO_OIDC}
+
+
+sign_in = SignIn.as_view()
 choose_password = login_not_required(
     PasswordResetFromKeyView.as_view(template_name="dashboards/account/choose_password.html")
 )
@@ -39,6 +52,20 @@ def password_chosen(request: HttpRequest) -> HttpResponse:
 def not_let_in(request: HttpRequest) -> HttpResponse:
     """The issuer knows this person, and nobody here has added them; or the issuer said no."""
     return render(request, "dashboards/account/not_let_in.html", {"single_sign_on": settings.WFLO_OIDC}, status=403)
+
+
+@login_not_required
+@require_http_methods(["GET", "POST"])
+def to_issuer(request: HttpRequest, provider_id: str) -> HttpResponse:
+    """Off to single sign-on; a page that says so when the issuer does not answer."""
+    try:
+        response: HttpResponse = oidc_login(request, provider_id)
+    except RequestException as error:
+        log.warning("single sign-on does not answer: %s", error)
+        return render(
+            request, "dashboards/account/issuer_away.html", {"single_sign_on": settings.WFLO_OIDC}, status=502
+        )
+    return response
 
 
 @login_not_required

@@ -52,6 +52,11 @@ class User(AbstractUser):
     REQUIRED_FIELDS: ClassVar[list[str]] = []
     objects = UserManager()  # type: ignore[misc,assignment]
 
+    def clean(self) -> None:
+        """Addresses are kept in lower case, so that one person has one account."""
+        super().clean()
+        self.email = self.email.lower()
+
     def __str__(self) -> str:
         return self.name or self.email
 

@@ -1,0 +1,164 @@
+"""Operators' tables: who reaches them, what they refuse, and that each change is in the audit log."""
+
+from __future__ import annotations
+
+import pytest
+from django.test import Client
+
+from tests.make import make_key, make_user, signed_in
+from tracking import audit
+from tracking.models import AuditEntry, Membership, Organization, Team, User
+
+
+@pytest.fixture
+def operator(db: None) -> Client:
+    return signed_in(make_user("Oscar", is_operator=True))
+
+
+def _latest(team: Team | None) -> AuditEntry:
+    return AuditEntry.objects.filter(team=team).latest("id")
+
+
+@pytest.mark.parametrize("table", ["user", "organization", "team", "membership", "apikey", "auditentry", "price"])
+def test_each_table_opens_and_none_shows_a_digest(operator: Client, team: Team, alice: User, table: str) -> None:
+    key, text = make_key(team)
+    page = operator.get(f"/admin/tracking/{table}/")
+    assert page.status_code == 200
+    assert text.rsplit("_", 1)[1] not in page.content.decode()
+    if table == "apikey":
+        detail = operator.get(f"/admin/tracking/apikey/{key.pk}/change/").content.decode()
+        assert "digest" not in detail.lower()
+
+
+def test_nobody_but_operators_comes_in(team: Team, alice: User) -> None:
+    client = signed_in(alice)
+    assert client.get("/admin/").status_code == 302
+    assert client.get("/admin/tracking/user/").status_code == 302
+
+
+@pytest.mark.parametrize("table", ["auditentry", "apikey", "price"])
+def test_some_tables_are_only_looked_at(operator: Client, team: Team, table: str) -> None:
+    make_key(team)
+    assert operator.get(f"/admin/tracking/{table}/add/").status_code == 403
+    entry = AuditEntry.objects.first()
+    assert entry is not None
+    assert operator.post(f"/admin/tracking/auditentry/{entry.pk}/change/", {"action": "x"}).status_code == 403
+    assert operator.post(f"/admin/tracking/auditentry/{entry.pk}/delete/", {"post": "yes"}).status_code == 403
+
+
+@pytest.mark.parametrize(
+    ("change", "fault"),
+    [
+        ({"retention_days": "0"}, "greater than or equal to 1"),
+        ({"retention_days": "99999"}, "less than or equal to 3650"),
+        ({"time_zone": "Mars/Olympus"}, "Give a time zone by its name"),
+        ({"name": "a\x01b"}, "in one line"),
+        ({"redaction": "some"}, "Select a valid choice"),
+    ],
+)
+def test_a_team_is_checked_as_on_its_settings_page(
+    operator: Client, team: Team, change: dict[str, str], fault: str
+) -> None:
+    body = {
+        "organization": team.organization_id,
+        "name": team.name,
+        "slug": team.slug,
+        "time_zone": "UTC",
+        "retention_days": "90",
+        "redaction": "secrets",
+        **change,
+    }
+    page = operator.post(f"/admin/tracking/team/{team.pk}/change/", body)
+    assert page.status_code == 200
+    assert fault in page.content.decode()
+
+
+def test_changes_are_in_the_log_with_before_and_after(operator: Client, team: Team, alice: User) -> None:
+    body = {
+        "organization": team.organization_id,
+        "name": "Kernel",
+        "slug": team.slug,
+        "time_zone": "UTC",
+        "retention_days": "30",
+        "redaction": team.redaction,
+    }
+    assert operator.post(f"/admin/tracking/team/{team.pk}/change/", body).status_code == 302
+    entry = _latest(team)
+    assert (entry.action, entry.actor_name) == ("team.change", "Oscar")
+    assert (entry.before, entry.after) == (
+        {"name": "Core", "retention_days": 90},
+        {"name": "Kernel", "retention_days": 30},
+    )
+
+    member = Membership.objects.get(user=alice)
+    body = {"team": team.pk, "user": alice.pk, "role": "viewer"}
+    assert operator.post(f"/admin/tracking/membership/{member.pk}/change/", body).status_code == 302
+    assert (_latest(team).action, _latest(team).after) == ("membership.change", {"role": "viewer"})
+    assert operator.post(f"/admin/tracking/membership/{member.pk}/delete/", {"post": "yes"}).status_code == 302
+    assert _latest(team).action == "membership.delete"
+    assert audit.verify(team) is None
+    assert audit.verify(None) is None
+
+
+def test_a_person_made_here_signs_in_and_no_password_is_in_the_log(operator: Client, team: Team) -> None:
+    body = {
+        "email": "Dana@Example.org",
+        "name": "Dana",
+        "usable_password": "true",
+        "password1": "quite long enough",
+        "password2": "quite long enough",
+    }
+    page = operator.post("/admin/tracking/user/add/", body)
+    assert page.status_code == 302, page.content.decode()
+    user = User.objects.get(email="dana@example.org")
+    assert user.check_password("quite long enough")
+    entry = _latest(None)
+    assert entry.action == "user.create"
+    assert "quite long enough" not in str(entry.after)
+    changed = operator.post(
+        f"/admin/tracking/user/{user.pk}/password/",
+        {"usable_password": "true", "password1": "another long one", "password2": "another long one"},
+    )
+    assert changed.status_code == 302
+    user.refresh_from_db()
+    assert user.check_password("another long one")
+    assert _latest(None).action == "user.change"
+    assert "another long one" not in str(_latest(None).after)
+
+
+def test_owners_named_here_are_in_the_log(operator: Client, team: Team, alice: User) -> None:
+    organization = Organization.objects.get(pk=team.organization_id)
+    body = {"name": organization.name, "slug": organization.slug, "owners": [alice.pk]}
+    assert operator.post(f"/admin/tracking/organization/{organization.pk}/change/", body).status_code == 302
+    assert list(organization.owners.all()) == [alice]
+    assert _latest(None).after == {"owners": ["Alice"]}
+
+
+def test_keys_are_revoked_here(operator: Client, team: Team) -> None:
+    key, _ = make_key(team)
+    body = {"action": "revoke", "_selected_action": [str(key.pk)]}
+    assert operator.post("/admin/tracking/apikey/", body).status_code == 302
+    key.refresh_from_db()
+    assert key.revoked_at is not None
+    assert (_latest(team).action, _latest(team).actor_name) == ("key.revoke", "Oscar")
+
+
+def test_a_team_is_not_deleted_here(operator: Client, team: Team) -> None:
+    assert operator.post(f"/admin/tracking/team/{team.pk}/delete/", {"post": "yes"}).status_code == 403
+    assert Team.objects.filter(pk=team.pk).exists()
+
+
+def test_a_deleted_person_leaves_their_entries(operator: Client, team: Team, alice: User, bob: User) -> None:
+    audit.record(audit.Actor.of(bob), team, "price.set", "price", "gpt-4o")
+    assert operator.post(f"/admin/tracking/user/{bob.pk}/delete/", {"post": "yes"}).status_code == 302
+    assert not Membership.objects.filter(user=bob.pk).exists()
+    assert AuditEntry.objects.filter(team=team, actor_name="Bob").exists()
+    assert _latest(None).action == "user.delete"
+
+
+def test_tables_without_a_log_of_changes_are_not_here(operator: Client) -> None:
+    page = operator.get("/admin/").content.decode()
+    assert "/admin/tracking/team/" in page
+    assert "/admin/account/" not in page
+    assert "/admin/socialaccount/" not in page
+    assert "/admin/auth/" not in page
