@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from typing import Any
+from urllib.parse import urlencode
 
 from django import template
 from django.utils.html import format_html, format_html_join
@@ -216,3 +217,18 @@ def took(started: datetime | None, ended: datetime | None) -> str:
 
 def _percent(share: float) -> str:
     return f"{min(max(share, 0.0), 1.0) * 100:.2f}%"
+
+
+@register.filter
+def usd_rate(value: Decimal | None) -> str:
+    """A price per million as price lists print it: two decimals, more only where it has more."""
+    if value is None:
+        return ""
+    text = numbers.exact(value)
+    return f"${text}" if len(text.partition(".")[2]) > 2 else f"${value:,.2f}"
+
+
+@register.simple_tag
+def querystring_of(**parameters: str | None) -> str:
+    """The query of a link that says only these; None is left out. A name ``from_`` is ``from``."""
+    return urlencode({name.rstrip("_"): value for name, value in parameters.items() if value is not None})
