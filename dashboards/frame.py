@@ -33,7 +33,7 @@ class Place:
 
 
 LOOK = (
-    Place("Now", "/", "home", "n"),
+    Place("Now", "/", "home", "h"),
     Place("Runs", "/runs", "runs", "r"),
     Place("Agents", "/agents", "agents", "a"),
     Place("Costs", "/costs", "costs", "c"),

@@ -16,6 +16,7 @@ django_application = get_asgi_application()
 
 from tracking.ingest import api as ingest  # noqa: E402  models are ready only now
 from tracking.ingest.body import Receive, Scope, Send  # noqa: E402
+from wflo_site import static_files  # noqa: E402
 
 HOT = {
     "/v1/traces": ingest.traces,
@@ -35,6 +36,9 @@ async def application(scope: Scope, receive: Receive, send: Send) -> None:
         door = HOT.get(scope["path"])
         if door is not None:
             await door(scope, receive, send)
+            return
+        if scope["path"].startswith("/static/"):
+            await static_files.serve(scope, receive, send)
             return
         await django_application(scope, receive, send)
     elif scope["type"] == "lifespan":

@@ -50,6 +50,7 @@ LIMITS: dict[str, int] = {
     "usage_deltas_per_fold": 50_000,
     "page_rows": 50,
     "palette_runs_searched": 5_000,
+    "reprice_runs_at_once": 200,
     "page_rows_max": 500,
     "usage_rows_max": 10_000,
     "usage_days_max": 800,
@@ -105,7 +106,6 @@ MIDDLEWARE = [
     "dashboards.middleware.RequestId",
     "wflo_site.problems.ProblemJson",
     "django.middleware.security.SecurityMiddleware",
-    "whitenoise.middleware.WhiteNoiseMiddleware",
     "csp.middleware.CSPMiddleware",
     "django.contrib.sessions.middleware.SessionMiddleware",
     "django.middleware.csrf.CsrfViewMiddleware",
@@ -210,18 +210,11 @@ STATICFILES_FINDERS = [
     "django.contrib.staticfiles.finders.AppDirectoriesFinder",
     "wflo_site.plotly_script.PlotlyScript",
 ]
-# `manage.py collectstatic` names files by their content, to be kept by browsers for ever, and compresses them once.
-# Where it has not run (a development checkout, tests) files come straight from their folders.
+# Named by their content and served by wflo_site.static_files; compressed copies go to STATIC_ROOT. Nothing to build.
 STORAGES = {
     "default": {"BACKEND": "django.core.files.storage.FileSystemStorage"},
-    "staticfiles": {
-        "BACKEND": "whitenoise.storage.CompressedManifestStaticFilesStorage"
-        if (STATIC_ROOT / "staticfiles.json").exists()
-        else "django.contrib.staticfiles.storage.StaticFilesStorage"
-    },
+    "staticfiles": {"BACKEND": "wflo_site.static_files.ContentNames"},
 }
-WHITENOISE_USE_FINDERS = True
-WHITENOISE_MAX_AGE = 60
 
 # --- cache: rate limits of sign-in, shared by all processes -----------------------------------------------------------
 CACHES = {

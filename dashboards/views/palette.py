@@ -71,7 +71,7 @@ def found(request: HttpRequest) -> HttpResponse:
 
 
 def _run(run: report.FoundRun) -> Hit:
-    return Hit(run.title or run.name or "Run", f"/runs/{run.id}", "runs", f"{run.id.hex[:8]} · {run.status}")
+    return Hit(run.title or run.name or "Run", f"/runs/{run.id}", "runs", f"{run.trace_id.hex[:8]} · {run.status}")
 
 
 def _model(model: report.FoundModel) -> Hit:

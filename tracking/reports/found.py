@@ -20,25 +20,26 @@ _MODELS_OF = timedelta(days=90)
 
 # Words are looked for in the newest runs only, so that the answer takes the same time at any size.
 _RUNS = """
-SELECT id, title, name, status, started_at FROM (
-    SELECT id, title, name, status, started_at FROM tracking_run
+SELECT id, trace_id, title, name, status, started_at FROM (
+    SELECT id, trace_id, title, name, status, started_at FROM tracking_run
     WHERE team_id = %(team)s AND NOT is_hidden ORDER BY started_at DESC, id DESC LIMIT %(newest)s
 ) AS newest WHERE title ILIKE %(pattern)s OR name ILIKE %(pattern)s
 ORDER BY started_at DESC LIMIT %(limit)s
 """
 _RUNS_BY_ID = """
-SELECT id, title, name, status, started_at FROM tracking_run
+SELECT id, trace_id, title, name, status, started_at FROM tracking_run
 WHERE team_id = %(team)s AND (id BETWEEN %(low)s AND %(high)s OR trace_id BETWEEN %(low)s AND %(high)s)
 ORDER BY started_at DESC LIMIT %(limit)s
 """
 _RUN_BY_EXTERNAL_ID = """
-SELECT id, title, name, status, started_at FROM tracking_run WHERE team_id = %(team)s AND external_id = %(text)s
+SELECT id, trace_id, title, name, status, started_at FROM tracking_run WHERE team_id = %(team)s AND external_id = %(text)s
 """
 
 
 @dataclass(frozen=True, slots=True)
 class FoundRun:
     id: UUID
+    trace_id: UUID
     title: str
     name: str
     status: str
