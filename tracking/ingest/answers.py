@@ -50,18 +50,22 @@ async def send_bytes(
     await send({"type": "http.response.body", "body": body})
 
 
-def headers_of(error: WfloServerError) -> list[tuple[bytes, bytes]]:
-    """What an error says in headers: when to come back, which method is right, how to sign in."""
+def headers_of(error: WfloServerError, *, is_unread: bool = False) -> list[tuple[bytes, bytes]]:
+    """What an error says in headers: when to come back, which method is right, how to sign in.
+
+    ``is_unread``: a part of the body never came, so nothing more can be said on this connection.
+    """
+    headers = [(b"connection", b"close")] if is_unread else []
     if error.status == 405:
-        return [(b"allow", b"POST")]
-    if error.status == 401:
-        return [(b"www-authenticate", b'Bearer realm="wflo"')]
-    if isinstance(error, Unavailable):
+        headers.append((b"allow", b"POST"))
+    elif error.status == 401:
+        headers.append((b"www-authenticate", b'Bearer realm="wflo"'))
+    elif isinstance(error, Unavailable):
         wait_s = min(max(error.retry_after_s, 1), RETRY_AFTER_S_MAX)
-        return [(b"retry-after", b"%d" % wait_s)]
-    if error.status == 429:
-        return [(b"retry-after", b"%d" % RETRY_AFTER_QUOTA_S)]
-    return []
+        headers.append((b"retry-after", b"%d" % wait_s))
+    elif error.status == 429:
+        headers.append((b"retry-after", b"%d" % RETRY_AFTER_QUOTA_S))
+    return headers
 
 
 def type_for(content_type: str) -> bytes:

@@ -76,10 +76,9 @@ async def events(scope: Scope, receive: Receive, send: Send) -> None:
         rejected, receipt = await _write(work)
     except Exception as error:
         known = _known(error)
-        await send_bytes(
-            send, known.status, b"application/problem+json", answers.problem(known), answers.headers_of(known)
-        )
-        await stream.drain()
+        await stream.finish(known)
+        headers = answers.headers_of(known, is_unread=not stream.is_ended)
+        await send_bytes(send, known.status, b"application/problem+json", answers.problem(known), headers)
         return
     answer = {
         "accepted": receipt.accepted,
@@ -124,10 +123,9 @@ async def _otlp(
         rejected, _ = await _write(work)
     except Exception as error:
         known = _known(error)
-        await send_bytes(
-            send, known.status, content_type, answers.otlp_error(known, content_type), answers.headers_of(known)
-        )
-        await stream.drain()
+        await stream.finish(known)
+        headers = answers.headers_of(known, is_unread=not stream.is_ended)
+        await send_bytes(send, known.status, content_type, answers.otlp_error(known, content_type), headers)
         return
     await send_bytes(send, 200, content_type, answers.otlp_success(content_type, rejected, items=items))
 

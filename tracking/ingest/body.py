@@ -16,7 +16,7 @@ Scope = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
 Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
 
-DRAIN_BYTES = 4 * 2**20  # of a refused body, so that a sender still writing hears the answer and not a reset
+DRAIN_BYTES = 4 * 2**20  # of a refused body
 DRAIN_SECONDS = 2
 
 PROTOBUF = ("application/x-protobuf", "application/protobuf")
@@ -85,7 +85,7 @@ class Stream:
 
     async def piece(self) -> bytes:
         """The next bytes. Raises Invalid when the client hung up in the middle."""
-        message = await self._receive()
+        message = await asyncio.shield(self._receive())
         if message["type"] != "http.request":
             self.is_ended = True
             raise Invalid("The body ended before its announced end.")
@@ -93,9 +93,12 @@ class Stream:
         body: bytes = message.get("body", b"")
         return body
 
-    async def drain(self) -> None:
-        """Let the rest of a refused body run out, up to ``DRAIN_BYTES`` and ``DRAIN_SECONDS``."""
+    async def finish(self, refusal: WfloServerError) -> None:
+        """Let the rest of a refused body run out, up to ``DRAIN_BYTES`` and ``DRAIN_SECONDS``: a sender still writing
+        would meet a reset connection instead of the answer. Not for one that was too slow already."""
         size = 0
+        if isinstance(refusal, TooSlow):
+            return
         try:
             async with asyncio.timeout(DRAIN_SECONDS):
                 while not self.is_ended and size < DRAIN_BYTES:

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from tracking.ingest.flattened import flattened
-from tracking.ingest.messages import Message, Part, as_json, decoded, messages_of
+from tracking.ingest.messages import Message, Part, as_json, decoded, messages_of, parts_of
 from tracking.ingest.tool_offers import ToolOffer, is_offer, tools_of
 from wflo.spans import Kind, Span
 
@@ -164,8 +164,8 @@ def _output_messages(attributes: dict[str, Any], events: list[Any], logs: list[A
     if not found:
         value = _first(attributes, _OUTPUT_MESSAGES)
         found = messages_of(decoded(value), role="assistant") if value is not None else []
-    if not found or not any(message.parts for message in found):
-        found = _vercel_output(attributes) or found
+    if not found:
+        found = _vercel_output(attributes)
     if not found:
         found = _from_events(events, is_output=True) or _from_logs(logs, is_output=True)
     return found
@@ -182,9 +182,7 @@ def _vercel_output(attributes: dict[str, Any]) -> list[Message]:
     calls = decoded(_first(attributes, ("ai.response.toolCalls", "ai.result.toolCalls")))
     for call in calls if isinstance(calls, list) else []:
         if isinstance(call, dict):
-            arguments = decoded(call.get("input", call.get("args")))
-            name, identity = call.get("toolName"), call.get("toolCallId")
-            parts.append({"type": "tool_call", "id": identity, "name": name, "arguments": arguments})
+            parts += parts_of([{**call, "type": "tool-call"}])
     return [Message("assistant", tuple(parts))] if parts else []
 
 

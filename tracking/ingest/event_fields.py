@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal, InvalidOperation
@@ -15,6 +14,7 @@ from tracking.ingest.decoded import NESTING_MAX
 TEXT_MAX = 128  # ids and names that stand in indexes
 TAGS_MAX = 50
 COUNT_MAX = 10**12  # tokens of one call; more is a broken sender
+ATTEMPTS_MAX = 30_000
 COST_USD_MAX = Decimal(10) ** 6
 DURATION_MS_MAX = 366 * 24 * 3_600_000
 
@@ -100,16 +100,16 @@ class Event:
             raise BadField(name, f"is nested deeper than {NESTING_MAX} levels", code="too_deep")
         return value
 
-    def number(self, name: str) -> float | None:
+    def duration_ms(self, name: str) -> float | None:
         value = self.raw.get(name)
         if value is None:
             return None
-        if isinstance(value, bool) or not isinstance(value, (int, float)) or not 0 <= value < math.inf:
-            raise BadField(name, "is not a number of 0 or more")
+        if isinstance(value, bool) or not isinstance(value, (int, float)) or not 0 <= value <= DURATION_MS_MAX:
+            raise BadField(name, "is not a number of milliseconds from 0 to a year")
         return float(value)
 
-    def count(self, name: str) -> int | None:
-        """A whole number of 0 or more; 12.0 and "12" are understood."""
+    def count(self, name: str, *, most: int = COUNT_MAX) -> int | None:
+        """A whole number of 0 to ``most``; 12.0 and "12" are understood."""
         value = self.raw.get(name)
         if value is None or value == "":
             return None
@@ -117,8 +117,8 @@ class Event:
             value = int(value)
         if isinstance(value, float) and value.is_integer():
             value = int(value)
-        if isinstance(value, bool) or not isinstance(value, int) or not 0 <= value <= COUNT_MAX:
-            raise BadField(name, "is not a whole number of 0 or more")
+        if isinstance(value, bool) or not isinstance(value, int) or not 0 <= value <= most:
+            raise BadField(name, f"is not a whole number of 0 to {most:,}")
         return value
 
     def money(self, name: str) -> Decimal | None:
@@ -134,10 +134,7 @@ class Event:
         return amount
 
     def duration_ns(self, name: str) -> int:
-        value = self.number(name)
-        if value is not None and value > DURATION_MS_MAX:
-            raise BadField(name, "is longer than a year")
-        return round((value or 0.0) * 1_000_000)
+        return round((self.duration_ms(name) or 0.0) * 1_000_000)
 
     def time_ns(self, name: str, *, required: bool = False) -> int:
         """RFC 3339 (UTC where no offset is given) or Unix seconds, as Unix nanoseconds."""

@@ -18,7 +18,8 @@ def flattened(attributes: dict[str, Any], prefix: str) -> list[Message]:
             index, _, rest = key[start:].partition(".")
             if index.isdecimal() and len(index) < 7:
                 groups[int(index)][rest.removeprefix("message.")] = value
-    return [_from_flat(groups[index]) for index in sorted(groups)]
+    found = [_from_flat(groups[index]) for index in sorted(groups)]
+    return [message for message in found if message.parts]
 
 
 def _from_flat(group: dict[str, Any]) -> Message:

@@ -125,11 +125,17 @@ def _messages(value: Any, role: str, depth: int) -> Iterator[Message]:
 def _of_object(value: dict[str, Any], role: str, depth: int) -> Iterator[Message]:
     if "kwargs" in value and isinstance(value.get("id"), list):  # LangChain's serialised constructor
         yield _message({**value["kwargs"], "role": _CLASS_ROLES.get(str(value["id"][-1]), role)}, role)
-    elif isinstance(value.get("data"), dict) and value.get("type") in ("human", "ai", "system", "tool", "function"):
+    elif isinstance(value.get("data"), dict) and _word(value.get("type")) in (
+        "human",
+        "ai",
+        "system",
+        "tool",
+        "function",
+    ):
         yield _message({**value["data"], "role": value["type"]}, role)
     elif "role" in value and any(key in value for key in ("content", "parts", "tool_calls", "blocks")):
         yield _message(value, role)
-    elif value.get("type") in ("human", "ai", "system", "tool") and "content" in value:
+    elif _word(value.get("type")) in ("human", "ai", "system", "tool") and "content" in value:
         yield _message({**value, "role": value["type"]}, role)
     elif isinstance(value.get("message"), dict):  # a choice, a generation
         yield from _messages(value["message"], role, depth + 1)
@@ -156,8 +162,8 @@ def _message(value: dict[str, Any], role: str) -> Message:
     content = value.get("parts") or value.get("content") or value.get("blocks")
     call_id = value.get("tool_call_id")
     if said_by == "tool" and not _has_results(content):
-        part = {"type": "tool_result", "id": call_id, "name": name, "result": decoded(content)}
-        return Message("tool", (part,), name if isinstance(name, str) else None)
+        part = {"type": "tool_result", "id": _word(call_id), "name": _word(name), "result": decoded(content)}
+        return Message("tool", (part,), _word(name))
     parts = list(parts_of(content))
     known = {part.get("id") for part in parts if part["type"] == "tool_call"}
     for call in value.get("tool_calls") or []:
@@ -169,7 +175,7 @@ def _message(value: dict[str, Any], role: str) -> Message:
         parts.append(_call(value["function_call"]))
     if isinstance(value.get("reasoning_content"), str) and value["reasoning_content"]:
         parts.insert(0, {"type": "reasoning", "text": value["reasoning_content"]})
-    return Message(said_by, tuple(parts), name if isinstance(name, str) else None)
+    return Message(said_by, tuple(parts), _word(name))
 
 
 def _has_results(content: Any) -> bool:
@@ -197,7 +203,7 @@ def parts_of(content: Any) -> Iterator[Part]:
 
 
 def _part(item: dict[str, Any]) -> Part:
-    kind = item.get("type")
+    kind = _word(item.get("type"))
     if kind in _CALLS or "functionCall" in item or "function_call" in item or "toolUse" in item:
         inner = item.get("functionCall") or item.get("function_call") or item.get("toolUse")
         return _call(inner if isinstance(inner, dict) else item)
@@ -214,7 +220,7 @@ def _part(item: dict[str, Any]) -> Part:
 
 
 def _is_part(item: dict[str, Any]) -> bool:
-    kind = item.get("type")
+    kind = _word(item.get("type"))
     if "role" in item:
         return False
     return (
@@ -234,7 +240,7 @@ def _call(call: dict[str, Any]) -> Part:
         (call[key] for key in ("call_id", "id", "toolCallId", "toolUseId", "tool_call_id") if call.get(key)), None
     )
     name = function.get("name") or function.get("toolName") or call.get("name")
-    return {"type": "tool_call", "id": identity, "name": name, "arguments": decoded(arguments)}
+    return {"type": "tool_call", "id": _word(identity), "name": _word(name), "arguments": decoded(arguments)}
 
 
 def _result(item: dict[str, Any]) -> Part:
@@ -250,7 +256,7 @@ def _result(item: dict[str, Any]) -> Part:
         ),
         None,
     )
-    return {"type": "tool_result", "id": identity, "name": item.get("name"), "result": decoded(value)}
+    return {"type": "tool_result", "id": _word(identity), "name": _word(item.get("name")), "result": decoded(value)}
 
 
 def _image(item: dict[str, Any]) -> dict[str, Any]:
@@ -289,6 +295,11 @@ def _is_pair(value: list[Any] | tuple[Any, ...]) -> bool:
         and value[0] in ("user", "human", "ai", "assistant", "system", "tool")
         and isinstance(value[1], str | list)
     )
+
+
+def _word(value: Any) -> str | None:
+    """A name, an id or a type; senders put anything there."""
+    return value if isinstance(value, str) else None
 
 
 def _role(role: Any) -> str:

@@ -18,7 +18,7 @@ from typing import Any
 
 from tracking.errors import TooLarge
 from tracking.ingest.decoded import ATTRIBUTES_MAX, DecodeError, fitting
-from tracking.ingest.event_fields import BadField, Event
+from tracking.ingest.event_fields import ATTEMPTS_MAX, BadField, Event
 from tracking.ingest.strict_json import loads
 from wflo.spans import Kind, Rejected, Span, Status
 from wflo.usage import Usage
@@ -271,10 +271,10 @@ def _model(event: Event, span: Span) -> None:
     span.reported_cost_usd = event.money("cost_usd")
     if span.reported_cost_usd is not None:
         span.attributes["wflo.cost_usd"] = str(span.reported_cost_usd)
-    span.attempt = event.count("attempt")
+    span.attempt = event.count("attempt", most=ATTEMPTS_MAX)
     if span.attempt is not None:
         span.attributes["wflo.attempt"] = span.attempt
-    span.first_token_ms = event.number("first_token_ms")
+    span.first_token_ms = event.duration_ms("first_token_ms")
     _contents(event, span, input_to="gen_ai.input.messages", output_to="gen_ai.output.messages")
 
 

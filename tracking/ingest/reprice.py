@@ -122,6 +122,7 @@ def _charge_again(job: Repricing, state: RunState, names: frozenset[str], since_
         if not row.counted or row.model not in names or row.started_us < since_us:
             continue
         old = (row.cost_units, row.cost_status)
+        state.will_change(row)
         charge(state.team_id, row)
         if (row.cost_units, row.cost_status) == old:
             continue

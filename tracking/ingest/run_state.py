@@ -14,15 +14,17 @@ from tracking.ingest.charge import charge
 from tracking.ingest.copying import moment, money
 from tracking.ingest.shares import (
     RunDims,
+    Seen,
     Totals,
     cell_of,
     measures_of,
     presence_of,
+    seen_in,
     totals_of,
 )
 from tracking.ingest.span_row import SpanRow
 from tracking.ingest.story import Course, Story, course_of
-from tracking.usage.deltas import Cell, Deltas, Key, Measures
+from tracking.usage.deltas import Cell, Deltas, Measures
 
 DAYS_BACK_MAX = 400  # older runs live in the oldest partition there may be
 ENDED_BY_HAND = frozenset({"killed", "cancelled"})
@@ -50,8 +52,9 @@ class RunState:
     fresh: set[int] = field(default_factory=set)  # spans to insert
     changed: set[int] = field(default_factory=set)  # spans to replace
     replaced: dict[int, tuple[int, int]] = field(default_factory=dict)  # where a replaced span's payload was
-    before: dict[int, tuple[Cell, Measures]] = field(default_factory=dict)
-    presence_before: set[Key] = field(default_factory=set)
+    before: dict[int, tuple[Cell, Measures]] = field(default_factory=dict)  # of rows about to change
+    dims_before: RunDims | None = None
+    seen_before: Seen = field(default_factory=dict)
     totals: Totals = field(default_factory=Totals)
     course: Course | None = None
     is_hidden: bool = False
@@ -62,10 +65,14 @@ class RunState:
         return RunDims(self.team_id, story.key_id or "", story.environment or "", story.user_id or "", self.is_hidden)
 
     def remember(self) -> None:
-        """Note what the stored rows contribute, before anything changes."""
-        dims = self.dims
-        self.before = {i: (cell_of(row, dims), measures_of(row)) for i, row in self.rows.items()}
-        self.presence_before = presence_of(self.rows.values(), dims)
+        """Note where the stored rows count, before anything changes."""
+        self.dims_before = self.dims
+        self.seen_before = seen_in(self.rows.values(), self.dims_before)
+
+    def will_change(self, row: SpanRow) -> None:
+        """Note what a stored row contributes; to be called before it changes."""
+        if self.dims_before is not None and row.span_id not in self.fresh and row.span_id not in self.before:
+            self.before[row.span_id] = (cell_of(row, self.dims_before), measures_of(row))
 
     def derive(self) -> None:
         """Agent, counting and cost of every row, and the run's course and totals, from all rows."""
@@ -77,6 +84,7 @@ class RunState:
             verdict = verdicts[span_id]
             was_counted = row.counted
             if row.agent != verdict.agent or row.counted != verdict.counted:
+                self.will_change(row)
                 row.agent, row.counted = verdict.agent, verdict.counted
                 if span_id not in touched:
                     self.changed.add(span_id)
@@ -91,7 +99,14 @@ class RunState:
     def contribute(self, deltas: Deltas) -> None:
         """Add what this run contributes now, less what it did before."""
         dims = self.dims
-        for span_id, row in self.rows.items():
+        touched = self.fresh | self.changed
+        moved = self.dims_before is not None and dims != self.dims_before  # its user or environment became known
+        if moved:
+            for row in self.rows.values():
+                self.will_change(row)
+            touched |= self.before.keys()
+        for span_id in touched:
+            row = self.rows[span_id]
             after = (cell_of(row, dims), measures_of(row))
             old = self.before.get(span_id)
             if old == after:
@@ -99,9 +114,14 @@ class RunState:
             if old is not None:
                 deltas.subtract(*old)
             deltas.add(*after)
-        presence = presence_of(self.rows.values(), dims)
-        deltas.count_runs(presence - self.presence_before, 1)
-        deltas.count_runs(self.presence_before - presence, -1)
+        if self.changed or moved:
+            seen = seen_in(self.rows.values(), dims)
+        else:
+            seen = seen_in((self.rows[i] for i in self.fresh), dims, self.seen_before)
+        now = presence_of(seen, dims)
+        before = presence_of(self.seen_before, self.dims_before) if self.dims_before else set()
+        deltas.count_runs(now - before, 1)
+        deltas.count_runs(before - now, -1)
 
     def columns(self) -> dict[str, Any]:
         """Every run column but team, id, trace and day, as COPY text takes them."""

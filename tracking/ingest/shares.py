@@ -73,11 +73,13 @@ def measures_of(row: SpanRow) -> Measures:
     )
 
 
-def presence_of(rows: Iterable[SpanRow], dims: RunDims) -> set[Key]:
-    """The slices this run counts as one run in, each in the hour the run was first seen with that value."""
-    if dims.is_hidden:
-        return set()
-    first: dict[tuple[int, str, str, int], int] = {}
+# (slice, value, second value, kind) -> the first hour the run was seen with it
+Seen = dict[tuple[int, str, str, int], int]
+
+
+def seen_in(rows: Iterable[SpanRow], dims: RunDims, known: Seen | None = None) -> Seen:
+    """Every value of every slice that rows have, with the first hour of each; ``known`` is from other rows."""
+    first: Seen = dict(known or {})
     for row in rows:
         cell = cell_of(row, dims)
         hour = cell.hour_us
@@ -92,12 +94,18 @@ def presence_of(rows: Iterable[SpanRow], dims: RunDims) -> set[Key]:
         ):
             if hour < first.get(value, 1 << 62):
                 first[value] = hour
-    keys = {_key(dims.team_id, value, hour) for value, hour in first.items()}
-    if keys:
-        start = first[slices.TOTAL, "", "", -1]
-        keys.add(Key(dims.team_id, slices.USER, start, user_id=dims.user_id))
-        keys.add(Key(dims.team_id, slices.KEY, start, key_id=dims.key_id))
-        keys.add(Key(dims.team_id, slices.ENVIRONMENT, start, environment=dims.environment))
+    return first
+
+
+def presence_of(seen: Seen, dims: RunDims) -> set[Key]:
+    """The slices a run counts as one run in, each in the hour it was first seen with that value."""
+    if dims.is_hidden or not seen:
+        return set()
+    keys = {_key(dims.team_id, value, hour) for value, hour in seen.items()}
+    start = seen[slices.TOTAL, "", "", -1]
+    keys.add(Key(dims.team_id, slices.USER, start, user_id=dims.user_id))
+    keys.add(Key(dims.team_id, slices.KEY, start, key_id=dims.key_id))
+    keys.add(Key(dims.team_id, slices.ENVIRONMENT, start, environment=dims.environment))
     return keys
 
 

@@ -209,6 +209,7 @@ def _take(state: RunState, arrival: Arrival, receipt_of: dict[int, Receipt]) -> 
 
 def _put_together(state: RunState, old: SpanRow, new: SpanRow) -> None:
     """A second report of a span: the row of both, and what each came with."""
+    state.will_change(old)
     row = merge(old, new)
     if old.payload is not None and new.payload is not None:
         first, last = (new.payload, old.payload) if row.digest == old.digest else (old.payload, new.payload)
