@@ -50,11 +50,15 @@ def up(home: Path) -> Iterator[Start]:
 
 
 def key_is_good(running: Running, key: str) -> bool:
-    empty = httpx.post(
-        f"{running.url}/v1/traces",
-        headers={"authorization": f"Bearer {key}", "content-type": "application/json"},
-        json={"resourceSpans": []},
-    )
+    try:
+        empty = httpx.post(
+            f"{running.url}/v1/traces",
+            headers={"authorization": f"Bearer {key}", "content-type": "application/json"},
+            json={"resourceSpans": []},
+            timeout=20,
+        )
+    except httpx.HTTPError:
+        return False
     return empty.status_code == 200
 
 

@@ -44,7 +44,7 @@ class Child:
         self.process: subprocess.Popen[bytes] | None = None
         self.start_at = 0.0  # monotonic; when a stopped one is to start again
         self._command = list(command)
-        self._environ = dict(environ)
+        self.environ = dict(environ)
         self._started = 0.0
         self._wait = FIRST_WAIT
         self._rest = b""
@@ -62,7 +62,7 @@ class Child:
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
-            env=self._environ,
+            env=self.environ,
             process_group=0,
             preexec_fn=dies_with_its_parent(os.getpid(), signal.SIGTERM),
         )

@@ -89,7 +89,7 @@ def background(launch: Launch, environ: Mapping[str, str]) -> list[Child]:
         "--loglevel", "WARNING",
         "--without-gossip", "--without-mingle", "--without-heartbeat",
     ]  # fmt: skip
-    beat = [*celery, "beat", "--loglevel", "WARNING", "--schedule", str(launch.home / "beat")]
+    beat = [*celery, "beat", "--loglevel", "WARNING", "--scheduler", "celery.beat:Scheduler"]
     # Without Django's settings beat does not load Django: half the memory.
     without_django = {name: value for name, value in environ.items() if name != "DJANGO_SETTINGS_MODULE"}
     return [

@@ -5,7 +5,6 @@ Standard library only: it lives as long as Wflo does and should weigh nothing.
 
 from __future__ import annotations
 
-import fcntl
 import json
 import os
 import selectors
@@ -13,23 +12,20 @@ import signal
 import socket
 import sys
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
-from pathlib import Path
 
 from wflo_site import devstack
 from wflo_site.banner import banner
 from wflo_site.child import MARK, Child, dies_with_its_parent, orphans
 from wflo_site.launch import Launch, LaunchError, background, prepare_command, read_launch, version_of_tables, web
 from wflo_site.log_lines import say
+from wflo_site.one_per_home import Teller, only_one
 from wflo_site.processes import alive, wait_until
 from wflo_site.stack_home import StackError, opened, port_is_free
 
 CHILD_SECONDS = 5.0  # between asking the processes to end and killing them
 IMPATIENT_SECONDS = 1.0
 ORPHAN_SECONDS = 5.0
-LEAVING_SECONDS = 15.0  # how long a start waits for an earlier one that is on its way out
-STACK_CHECK_SECONDS = 2.0
+STORE_CHECK_SECONDS = 2.0
 PULSE_SECONDS = 120.0
 ANSWER_SECONDS = 60.0
 TICK_SECONDS = 0.2
@@ -52,46 +48,6 @@ def main() -> int:
         return 1
 
 
-@contextmanager
-def only_one(home: Path, address: str) -> Iterator[Teller]:
-    """Raises LaunchError when another supervisor of this folder runs; waits for one that is stopping."""
-    with open(home / "up.lock", "a+") as file:
-        end = time.monotonic() + LEAVING_SECONDS
-        while True:
-            try:
-                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                break
-            except BlockingIOError:
-                other = _other(file.name)
-                if other.get("state") != "stopping" or time.monotonic() > end:
-                    raise LaunchError(
-                        f"Wflo already runs from WFLO_HOME {home} at {other.get('address', 'its address')}"
-                        f" (process {other.get('pid', 'unknown')}): stop that one, or set another WFLO_HOME and WFLO_PORT."
-                    ) from None
-                time.sleep(TICK_SECONDS)
-        tell = Teller(Path(file.name), address)
-        tell("running")
-        yield tell
-
-
-class Teller:
-    """Says in the lock's file how far this supervisor is."""
-
-    def __init__(self, file: Path, address: str) -> None:
-        self._file, self._address = file, address
-
-    def __call__(self, state: str) -> None:
-        self._file.write_text(json.dumps({"pid": os.getpid(), "address": self._address, "state": state}))
-
-
-def _other(name: str) -> dict[str, str]:
-    try:
-        found = json.loads(Path(name).read_text())
-    except (OSError, ValueError):
-        return {}
-    return found if isinstance(found, dict) else {}
-
-
 class Supervisor:
     def __init__(self, launch: Launch, tell: Teller) -> None:
         self.launch = launch
@@ -101,7 +57,9 @@ class Supervisor:
         self.children: list[Child] = []
         self.environ: dict[str, str] = {}
         self._selector = selectors.DefaultSelector()
-        self._next_stack_check = 0.0
+        self._store_pids: list[int] = []
+        self._store_trouble = ""
+        self._next_store_check = 0.0
 
     def run(self) -> int:
         self._listen_to_signals()
@@ -171,12 +129,12 @@ class Supervisor:
 
     def _stores(self) -> dict[str, str]:
         """Starts or takes over what is not external. Their addresses for the children."""
-        self._next_stack_check = time.monotonic() + STACK_CHECK_SECONDS
         if self.launch.database_url and self.launch.redis_url:
             return {}
         stack = devstack.start(
             self.launch.home, postgres=not self.launch.database_url, valkey=not self.launch.redis_url
         )
+        self._store_pids = list(stack.pids.values())
         return {
             "WFLO_DATABASE_URL": self.launch.database_url or stack.database_url,
             "WFLO_REDIS_URL": self.launch.redis_url or stack.redis_url,
@@ -259,11 +217,29 @@ class Supervisor:
             self._pass_on(key.data)
         for child in self.children:
             self._look_after(child)
-        if time.monotonic() > self._next_stack_check and not self.asked_to_stop:
-            try:
-                self._stores()
-            except StackError as error:
+        if time.monotonic() > self._next_store_check and not self.asked_to_stop:
+            self._next_store_check = time.monotonic() + STORE_CHECK_SECONDS
+            self._keep_stores()
+
+    def _keep_stores(self) -> None:
+        """Starts one that fell again; should its port be another now, everything that uses it starts anew."""
+        if all(alive(pid) for pid in self._store_pids):
+            return
+        try:
+            addresses = self._stores()
+        except StackError as error:
+            if str(error) != self._store_trouble:  # once, not at every turn
                 say("up", str(error), problem=True)
+            self._store_trouble = str(error)
+            return
+        say("up", "PostgreSQL or Redis had stopped and runs again.", problem=True)
+        self._store_trouble = ""
+        if addresses.items() <= self.environ.items():
+            return
+        self.environ.update(addresses)
+        for child in self.children:
+            child.environ.update(addresses)
+            child.ask_to_end()
 
     def _pass_on(self, child: Child) -> None:
         for line in child.lines():
