@@ -42,6 +42,12 @@ def test_each_model_shows_the_price_in_force_for_the_team(team: Team, other_team
     assert [row.figures["input_usd_per_million"] for row in price_history(other_team, "acme/b")] == [2, 1]
 
 
+def test_the_teams_price_is_shown_before_a_younger_one_for_everyone(team: Team) -> None:
+    set_price(team, "acme/b", 3, "2026-02-01")
+    set_price(None, "acme/b", 2, "2026-03-01")
+    assert prices(team, search="acme/b", at=NOW, limit=1).rows[0].figures == {"input_usd_per_million": 3}
+
+
 def test_pages_follow_one_another_without_gap_or_repetition(team: Team) -> None:
     seen, after, pages = list[str](), "", 0
     while True:
