@@ -103,16 +103,25 @@ def _older_than(request: HttpRequest) -> int | None:
 
 
 def _named(line: AuditLine) -> str:
-    """The object by the name people know it by."""
+    """The object by the name people know it by; none when it is the team of this very log."""
+    if line.action == "retention.change":
+        return ""
     facts = {**line.before, **line.after}
     return str(facts.get("email") or facts.get("name") or line.object_id)
 
 
-def _changes(line: AuditLine) -> list[tuple[str, object, object]]:
-    """Fields with their value before and after; without those that only name the object."""
-    fields = [field for field in {**line.before, **line.after} if field not in ("email", "prefix")]
-    return [
-        (field.replace("_", " "), line.before.get(field), line.after.get(field))
-        for field in fields
-        if line.before.get(field) != line.after.get(field)
+def _changes(line: AuditLine) -> list[tuple[str, str, str]]:
+    """Fields with their value before and after, '' where there was none; without those that only name the object."""
+    is_change = bool(line.before) and bool(line.after)
+    naming = {"email", "prefix"} if is_change else {"email", "prefix", "name"}
+    fields = [field for field in {**line.before, **line.after} if field not in naming]
+    changes = [
+        (field.replace("_", " "), _words(line.before.get(field)), _words(line.after.get(field))) for field in fields
     ]
+    return [change for change in changes if change[1] != change[2]]
+
+
+def _words(value: object) -> str:
+    if isinstance(value, list):
+        return ", ".join(str(item) for item in value)
+    return "" if value is None else str(value)

@@ -11,7 +11,8 @@ from django.db import connection
 _SIZES = """
 SELECT to_date(right(child.relname, 8), 'YYYYMMDD'),
        sum(pg_total_relation_size(child.oid))::bigint,
-       sum(child.reltuples) FILTER (WHERE child.relname LIKE 'tracking\\_span\\_%%')::bigint
+       sum(CASE WHEN pg_relation_size(child.oid) = 0 THEN 0 ELSE child.reltuples END)
+         FILTER (WHERE child.relname LIKE 'tracking\\_span\\_%%')::bigint
 FROM pg_inherits
 JOIN pg_class child ON child.oid = inhrelid
 WHERE inhparent IN ('tracking_span'::regclass, 'tracking_payload'::regclass)
