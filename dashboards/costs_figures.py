@@ -45,12 +45,16 @@ def _trace(
     pivot: Pivot, place: int, series: Series, agents: Mapping[str, int], names: Mapping[str, str]
 ) -> figures.Trace:
     colour = f"var(--c{colour_of(place, series.key, pivot.groups, agents)})"
-    name = figures.text(label_of(series.key, pivot.groups, names))
+    name = label_of(series.key, pivot.groups, names)
     values = [_plotted(value, pivot.measure) for value in series.values]
     if not pivot.measure.is_sum:
-        return figures.line(pivot.times, values, name=name, colour=colour)
-    filtered = series.key[0] or "" if series.key else None
-    return figures.bars(pivot.times, values, name=name, colour=colour, customdata=filtered)
+        return figures.line(pivot.times, values, name=name, colour=colour) | {"meta": _filter(series)}
+    return figures.bars(pivot.times, values, name=name, colour=colour) | {"meta": _filter(series)}
+
+
+def _filter(series: Series) -> str | bool:
+    """What a click narrows the page to; the others together are no filter."""
+    return series.key[0] or "" if series.key else False
 
 
 def _plotted(value: Value, measure: Measure) -> Value:
@@ -84,14 +88,11 @@ def by_part(
         part = values.get(row.key[group], others)
         part[places[row.key[bucket]]] += measure(row) or 0
     legend = [(name, place % 8 + 1, sums[name]) for place, name in enumerate(shown)]
-    traces = [
-        figures.bars(times, values[name], name=figures.text(name), colour=f"var(--c{colour})", customdata=name)
-        for name, colour, _ in legend
-    ]
+    traces = [figures.bars(times, values[name], name=name, colour=f"var(--c{colour})") for name, colour, _ in legend]
     if len(shown) < len(ordered):
         traces.append(figures.bars(times, others, name="others", colour=figures.OTHERS))
         legend.append(("others", OTHERS_COLOUR, sum(sums[name] for name in ordered[len(shown) :])))
-    return figures.figure(traces, height=200, prefix=prefix, drag=True, stacked=True), legend
+    return figures.figure(traces, height=210, prefix=prefix, drag=True, stacked=True), legend
 
 
 def cost_spread(spread: CostSpread) -> figures.Figure:
@@ -114,7 +115,7 @@ def cost_spread(spread: CostSpread) -> figures.Figure:
     }
     return figures.figure(
         [trace],
-        height=200,
+        height=210,
         shapes=shapes,
         annotations=notes,
         layout={"xaxis": axis, "bargap": 0.06, "hovermode": "closest"},

@@ -124,9 +124,9 @@ def band(x: Sequence[Any], low: Sequence[Any], high: Sequence[Any], *, name: str
 
 
 def bars(
-    x: Sequence[Any], y: Sequence[Any], *, name: str, colour: str = "var(--spent)", clicked: Sequence[Any] | None = None
+    x: Sequence[Any], y: Sequence[Any], *, name: str, colour: str = "var(--spent)", customdata: Any = None
 ) -> Trace:
-    """Bars; ``clicked`` is what a click on each of them stands for."""
+    """Bars; ``customdata`` is what a click stands for: one value each in a list, or one for all."""
     trace: Trace = {
         "type": "bar",
         "name": text(name),
@@ -135,8 +135,8 @@ def bars(
         "y": _plain(y),
         "marker": {"color": colour, "line": {"width": 0}},
     }
-    if clicked is not None:
-        trace["customdata"] = list(clicked)
+    if customdata is not None:
+        trace |= {"customdata": list(customdata)} if isinstance(customdata, list | tuple) else {"meta": customdata}
     return trace
 
 
