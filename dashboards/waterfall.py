@@ -108,7 +108,7 @@ class Row:
 
     @property
     def is_sum(self) -> bool:
-        return self.place.children > 0 and self.place.node.cost_usd is None
+        return self.place.children > 0 and self.place.node.cost_units is None
 
     @property
     def repeats(self) -> bool:
@@ -195,7 +195,7 @@ def cost_line(places: Sequence[Place], on: Scale) -> CostLine | None:
     line = " ".join(f"{x:.1f},{y:.1f}" for x, y in points)
     end_x, end_y = points[-1]
     marks = tuple(
-        Mark(f"{_y(value, top):.1f}", numbers.usd(value)) for value in (Decimal(0), top / 2, top)
+        Mark(f"{_y(value, top):.1f}", f"${numbers.exact(value)}") for value in (Decimal(0), top / 2, top)
     )  # fmt: skip
     return CostLine(
         line=line,

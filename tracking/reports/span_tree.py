@@ -10,21 +10,42 @@ from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
+from operator import itemgetter
 from typing import NamedTuple
 
 ROOT, CHILD, ORPHAN, LOOPED = "root", "child", "orphan", "looped"
 
 
-class Node(NamedTuple):
-    """What the order needs of one span. ``key`` names it; ``parent`` may name nothing. Times in microseconds."""
+COST_SCALE = 10  # NUMERIC(20,10): a unit is 1e-10 USD; whole numbers add up exactly and fast
+_TRACE = 1 << 64
 
-    key: tuple[int, int]  # trace place (0 unless traces are merged), span id as stored
-    parent: tuple[int, int] | None
+
+class Node(NamedTuple):
+    """What the order needs of one span. ``key`` names it (``key_of``); ``parent`` may name nothing. Times in
+    microseconds; ``cost_units`` its own cost as counted in sums, None when it has none or none is known."""
+
+    key: int
+    parent: int | None
     started_us: int
     ended_us: int | None
-    cost_usd: Decimal | None  # its own, counted in sums
+    cost_units: int | None
     is_unpriced: bool = False
     is_step: bool = False  # a model or tool call that counts: gets a number
+
+
+def key_of(trace_place: int, span_id: int) -> int:
+    """One number for a span of the run at ``trace_place`` (0 unless runs are merged); its stored id for the first."""
+    return span_id + trace_place * _TRACE
+
+
+def ids_of(key: int) -> tuple[int, int]:
+    """The place of its run, and the span id as stored."""
+    place = (key + (_TRACE >> 1)) // _TRACE
+    return place, key - place * _TRACE
+
+
+def _usd(units: int | None) -> Decimal | None:
+    return None if units is None else Decimal(units).scaleb(-COST_SCALE)
 
 
 @dataclass(slots=True)
@@ -37,106 +58,94 @@ class Place:
     node: Node
     depth: int
     how: str
+    parent_place: int = -1
     children: int = 0
     end: int = 0
-    parent_place: int = -1
-    subtree_usd: Decimal | None = None
+    subtree_units: int | None = None
     subtree_unpriced: int = 0
+
+    @property
+    def subtree_usd(self) -> Decimal | None:
+        return _usd(self.subtree_units)
 
 
 def ordered(nodes: Iterable[Node]) -> list[Place]:
     """All nodes, once each, in reading order; the same for any order they come in."""
-    by_key = {node.key: node for node in nodes}
-    children: dict[tuple[int, int], list[Node]] = defaultdict(list)
+    latest_first = sorted(nodes, key=itemgetter(2, 0), reverse=True)
+    by_key = {node.key: node for node in latest_first}
+    children: dict[int, list[Node]] = defaultdict(list)
     tops: list[tuple[Node, str]] = []
     for node in by_key.values():
-        if node.parent is None:
+        parent = node.parent
+        if parent is None:
             tops.append((node, ROOT))
-        elif node.parent == node.key:
+        elif parent == node.key:
             tops.append((node, LOOPED))
-        elif node.parent not in by_key:
-            tops.append((node, ORPHAN))
+        elif parent in by_key:
+            children[parent].append(node)
         else:
-            children[node.parent].append(node)
-    for siblings in children.values():
-        siblings.sort(key=_time, reverse=True)
-    tops.sort(key=lambda top: _time(top[0]), reverse=True)
-    places = _walk(tops, children, set())
-    if len(places) < len(by_key):
-        places += _opened(by_key.values(), children, {place.node.key for place in places}, len(places))
+            tops.append((node, ORPHAN))
+    places: list[Place] = []
+    seen: set[int] = set()
+    _walk(tops, children, seen, places)
+    if len(places) < len(by_key):  # circles that hang on no root: each is opened at its earliest span
+        for node in reversed(latest_first):
+            if node.key not in seen:
+                _walk([(node, LOOPED)], children, seen, places)
     _sum_up(places)
     return places
 
 
-def _time(node: Node) -> tuple[int, tuple[int, int]]:
-    return (node.started_us, node.key)
-
-
-def _walk(
-    tops: list[tuple[Node, str]],
-    children: dict[tuple[int, int], list[Node]],
-    seen: set[tuple[int, int]],
-    offset: int = 0,
-) -> list[Place]:
-    """Depth first from ``tops`` (last first). ``offset`` is the place the first one gets."""
-    places: list[Place] = []
+def _walk(tops: list[tuple[Node, str]], children: dict[int, list[Node]], seen: set[int], places: list[Place]) -> None:
+    """Append ``tops`` (last first) and what is below them, depth first; every list is latest first."""
     waiting = [(node, 0, how, -1) for node, how in tops]
     while waiting:
         node, depth, how, parent_place = waiting.pop()
         if node.key in seen:
             continue
         seen.add(node.key)
-        place = Place(node, depth, how, parent_place=parent_place)
-        here = offset + len(places)
+        place = Place(node, depth, how, parent_place)
+        here = len(places)
         places.append(place)
-        for child in children.get(node.key, ()):
-            if child.key not in seen:
-                place.children += 1
-                waiting.append((child, depth + 1, CHILD, here))
-    return places
-
-
-def _opened(
-    nodes: Iterable[Node], children: dict[tuple[int, int], list[Node]], seen: set[tuple[int, int]], offset: int
-) -> list[Place]:
-    """Circles that hang on no root: each is opened at its earliest span."""
-    places: list[Place] = []
-    for node in sorted(nodes, key=_time):
-        if node.key not in seen:
-            places += _walk([(node, LOOPED)], children, seen, offset + len(places))
-    return places
+        below = children.get(node.key)
+        if below:
+            fresh = [child for child in below if child.key not in seen]
+            place.children = len(fresh)
+            waiting += [(child, depth + 1, CHILD, here) for child in fresh]
 
 
 def _sum_up(places: Sequence[Place]) -> None:
     """Costs of subtrees, from the last place up: a child always stands after its parent."""
     for index in range(len(places) - 1, -1, -1):
         place = places[index]
-        place.end = max(place.end, index + 1)
-        own = place.node.cost_usd
+        if place.end == 0:
+            place.end = index + 1
+        own = place.node.cost_units
         if own is not None:
-            place.subtree_usd = own if place.subtree_usd is None else place.subtree_usd + own
-        place.subtree_unpriced += place.node.is_unpriced
+            place.subtree_units = own + (place.subtree_units or 0)
+        if place.node.is_unpriced:
+            place.subtree_unpriced += 1
         if place.parent_place >= 0:
             parent = places[place.parent_place]
-            parent.end = max(parent.end, place.end)
+            if parent.end < place.end:
+                parent.end = place.end
             parent.subtree_unpriced += place.subtree_unpriced
-            if place.subtree_usd is not None:
-                parent.subtree_usd = (parent.subtree_usd or Decimal(0)) + place.subtree_usd
+            if place.subtree_units is not None:
+                parent.subtree_units = (parent.subtree_units or 0) + place.subtree_units
 
 
 def costliest_path(places: Sequence[Place]) -> set[int]:
     """Places from the costliest top down to the costliest leaf: where the money went. Empty when nothing cost."""
-    best_child: dict[int, int] = {}  # -1: of the tops
+    best_child: dict[int, tuple[int, int]] = {}  # parent's place (-1: of the tops) -> cost, place
     for index, place in enumerate(places):
-        cost = place.subtree_usd
-        rival = best_child.get(place.parent_place)
-        if cost and (rival is None or cost > (places[rival].subtree_usd or 0)):
-            best_child[place.parent_place] = index
+        cost = place.subtree_units
+        if cost and cost > best_child.get(place.parent_place, (0, 0))[0]:
+            best_child[place.parent_place] = (cost, index)
     path: set[int] = set()
     at = best_child.get(-1)
     while at is not None:
-        path.add(at)
-        at = best_child.get(at)
+        path.add(at[1])
+        at = best_child.get(at[1])
     return path
 
 
@@ -153,18 +162,20 @@ class Step(NamedTuple):
     """Known cost of the run so far, from this moment on."""
 
     at_us: int
-    total_usd: Decimal
+    total_units: int
+
+    @property
+    def total_usd(self) -> Decimal:
+        return Decimal(self.total_units).scaleb(-COST_SCALE)
 
 
 def cumulative(nodes: Iterable[Node]) -> list[Step]:
     """Cost as it was run up: each call's cost counts when the call ends (begins, while it is open)."""
+    charged = sorted((node.ended_us or node.started_us, node.cost_units) for node in nodes if node.cost_units)
     steps: list[Step] = []
-    total = Decimal(0)
-    for node in sorted(nodes, key=lambda n: (n.ended_us if n.ended_us is not None else n.started_us, n.key)):
-        if not node.cost_usd:
-            continue
-        total += node.cost_usd
-        at = node.ended_us if node.ended_us is not None else node.started_us
+    total = 0
+    for at, units in charged:
+        total += units
         if steps and steps[-1].at_us == at:
             steps[-1] = Step(at, total)
         else:

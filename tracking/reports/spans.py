@@ -17,7 +17,7 @@ from tracking.errors import Invalid
 from tracking.ingest.rows import COST_STATUSES, COST_UNKNOWN, KIND_CODES, KINDS, STATUSES, span_hex
 from tracking.reports.run_filters import pattern_of
 from tracking.reports.runs import RunRow
-from tracking.reports.span_tree import Node, Place, ordered
+from tracking.reports.span_tree import COST_SCALE, Node, Place, ids_of, key_of, ordered
 from wflo.spans import Kind
 from wflo.usage import Usage
 
@@ -155,12 +155,12 @@ class Tree:
 
     places: list[Place]
     runs: list[RunRow]
-    rows: dict[tuple[int, int], ReadSpan]
+    rows: dict[int, ReadSpan]
 
     def row(self, place: Place) -> ReadSpan:
         return self.rows[place.node.key]
 
-    def index_of(self, key: tuple[int, int]) -> int | None:
+    def index_of(self, key: int) -> int | None:
         return next((index for index, place in enumerate(self.places) if place.node.key == key), None)
 
 
@@ -170,8 +170,8 @@ def tree(team_id: int, runs: Sequence[RunRow]) -> Tree:
     if sum(run.span_count for run in merged) <= ONE_READ_SPANS_MAX:
         found = _spans_of(team_id, merged)
         traces = {run.trace_id: place for place, run in enumerate(merged)}
-        rows = {(traces[span.trace_id], span.span_id): span for span in found}
-        return Tree(ordered(_node(key, span) for key, span in rows.items()), merged, rows)
+        rows = {key_of(traces[span.trace_id], span.span_id): span for span in found}
+        return Tree(ordered(_node(traces[span.trace_id], span) for span in found), merged, rows)
     return Tree(ordered(_skeleton(team_id, merged)), merged, {})
 
 
@@ -179,7 +179,7 @@ def load(team_id: int, whole: Tree, places: Iterable[Place]) -> None:
     """Read the rows of ``places`` that are not there yet."""
     missing: dict[int, list[int]] = {}
     for place in places:
-        trace_place, span_id = place.node.key
+        trace_place, span_id = ids_of(place.node.key)
         if place.node.key not in whole.rows:
             missing.setdefault(trace_place, []).append(span_id)
     with connection.cursor() as db:
@@ -189,7 +189,7 @@ def load(team_id: int, whole: Tree, places: Iterable[Place]) -> None:
                 f"{SELECT} WHERE team_id = %s AND day = %s AND trace_id = %s AND span_id = ANY(%s)",
                 [team_id, run.day, run.trace_id, ids],
             )
-            whole.rows.update(((trace_place, span.span_id), span) for span in map(read_row, db.fetchall()))
+            whole.rows.update((key_of(trace_place, span.span_id), span) for span in map(read_row, db.fetchall()))
 
 
 def _spans_of(team_id: int, runs: Sequence[RunRow]) -> list[ReadSpan]:
@@ -203,13 +203,13 @@ def _spans_of(team_id: int, runs: Sequence[RunRow]) -> list[ReadSpan]:
         return [read_row(row) for row in db.fetchall()]
 
 
-def _node(key: tuple[int, int], span: ReadSpan) -> Node:
+def _node(trace_place: int, span: ReadSpan) -> Node:
     return Node(
-        key,
-        None if span.parent_id is None else (key[0], span.parent_id),
+        key_of(trace_place, span.span_id),
+        None if span.parent_id is None else key_of(trace_place, span.parent_id),
         _us(span.started_at),
         None if span.ended_at is None else _us(span.ended_at),
-        span.cost_usd if span.counted else None,
+        int(span.cost_usd.scaleb(COST_SCALE)) if span.counted and span.cost_usd is not None else None,
         span.counted and span.cost_code == COST_UNKNOWN,
         span.counted and span.kind_code in _STEPS,
     )
@@ -220,28 +220,31 @@ def _us(moment: datetime) -> int:
 
 
 def _skeleton(team_id: int, runs: Sequence[RunRow]) -> list[Node]:
+    """Nodes of all spans, made in the shape PostgreSQL sends them. A float holds a microsecond of our century."""
     nodes: list[Node] = []
     with connection.cursor() as db:
         for place, run in enumerate(runs):
             db.execute(
-                "SELECT span_id, parent_id, (extract(epoch FROM started_at) * 1000000)::bigint,"
-                " (extract(epoch FROM ended_at) * 1000000)::bigint, cost_usd, counted, cost_status, kind"
+                "SELECT span_id, parent_id, (date_part('epoch', started_at) * 1000000)::bigint,"
+                " (date_part('epoch', ended_at) * 1000000)::bigint,"
+                f" CASE WHEN counted THEN (cost_usd * 10000000000)::{_units_type(run)} END,"
+                " counted AND cost_status = %s, counted AND kind = ANY(%s)"
                 " FROM tracking_span WHERE team_id = %s AND day = %s AND trace_id = %s",
-                [team_id, run.day, run.trace_id],
+                [COST_UNKNOWN, list(_STEPS), team_id, run.day, run.trace_id],
             )
-            nodes += [
-                Node(
-                    (place, span_id),
-                    None if parent is None else (place, parent),
-                    started,
-                    ended,
-                    cost if counted else None,
-                    counted and cost_code == COST_UNKNOWN,
-                    counted and kind in _STEPS,
-                )
-                for span_id, parent, started, ended, cost, counted, cost_code, kind in db.fetchall()
-            ]
+            if place == 0:
+                nodes += map(Node._make, db.fetchall())
+            else:
+                nodes += [
+                    Node(key_of(place, span_id), None if parent is None else key_of(place, parent), *rest)
+                    for span_id, parent, *rest in db.fetchall()
+                ]
     return nodes
+
+
+def _units_type(run: RunRow) -> str:
+    """bigint holds 922 million dollars in units of 1e-10; a run that cost more is summed in numeric."""
+    return "bigint" if run.cost_usd is None or run.cost_usd < 900_000_000 else "numeric(30)"
 
 
 @dataclass(frozen=True, slots=True)
@@ -255,21 +258,21 @@ def page(team_id: int, whole: Tree, *, limit: int, cursor: str | None = None) ->
     start = 0
     if cursor:
         try:
-            trace_place, span_id = signing.loads(cursor[:500], salt=_SALT)
+            key = int(signing.loads(cursor[:500], salt=_SALT))
         except (signing.BadSignature, ValueError, UnicodeError):
             raise Invalid("This cursor is not one this server gave.", field="cursor") from None
-        index = whole.index_of((trace_place, span_id))
+        index = whole.index_of(key)
         if index is None:
             raise Invalid("The span this cursor continues after is gone.", field="cursor")
         start = index + 1
     places = whole.places[start : start + limit]
     load(team_id, whole, places)
     has_more = start + limit < len(whole.places)
-    following = signing.dumps(list(places[-1].node.key), salt=_SALT) if has_more else None
+    following = signing.dumps(places[-1].node.key, salt=_SALT) if has_more else None
     return SpanPage([(place, whole.row(place)) for place in places if place.node.key in whole.rows], following)
 
 
-def find_in_run(team_id: int, runs: Sequence[RunRow], text: str) -> list[tuple[int, int]]:
+def find_in_run(team_id: int, runs: Sequence[RunRow], text: str) -> list[int]:
     """Keys of the spans whose name, agent, tool, model or error holds ``text``; at most FOUND_MAX."""
     pattern = f"%{pattern_of(text.strip().strip('*'))}%"
     traces = {run.trace_id: place for place, run in enumerate(runs)}
@@ -280,4 +283,4 @@ def find_in_run(team_id: int, runs: Sequence[RunRow], text: str) -> list[tuple[i
             f" AND ({' OR '.join(f'{column} ILIKE %s' for column in columns)}) LIMIT %s",
             [team_id, sorted({run.day for run in runs}), list(traces), *[pattern] * len(columns), FOUND_MAX],
         )
-        return [(traces[trace_id], span_id) for trace_id, span_id in db.fetchall()]
+        return [key_of(traces[trace_id], span_id) for trace_id, span_id in db.fetchall()]

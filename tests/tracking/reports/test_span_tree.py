@@ -5,15 +5,15 @@ from __future__ import annotations
 import random
 from decimal import Decimal
 
-from tracking.reports.span_tree import Node, costliest_path, cumulative, ordered
+from tracking.reports.span_tree import Node, costliest_path, cumulative, ids_of, key_of, ordered
 
 
-def node(key: int, parent: int | None = None, at: int = 0, cost: str | None = None) -> Node:
-    return Node((0, key), None if parent is None else (0, parent), at or key, (at or key) + 1, cost and Decimal(cost))
+def node(key: int, parent: int | None = None, at: int = 0, cost: int | None = None) -> Node:
+    return Node(key, parent, at or key, (at or key) + 1, cost)
 
 
 def lines(nodes: list[Node]) -> list[tuple[int, int, str]]:
-    return [(place.node.key[1], place.depth, place.how) for place in ordered(nodes)]
+    return [(place.node.key, place.depth, place.how) for place in ordered(nodes)]
 
 
 def test_parents_come_first_and_children_by_time() -> None:
@@ -48,21 +48,28 @@ def test_a_chain_of_50000_and_10000_siblings_are_ordered() -> None:
 
 
 def test_costs_add_up_the_tree_and_unknown_is_not_zero() -> None:
-    places = ordered([node(1), node(2, 1, cost="0.5"), node(3, 1), node(4, 3, cost="0.25"), node(5, 1)])
-    assert [place.subtree_usd for place in places] == [Decimal("0.75"), Decimal("0.5"), *[Decimal("0.25")] * 2, None]
+    places = ordered([node(1), node(2, 1, cost=50), node(3, 1), node(4, 3, cost=25), node(5, 1)])
+    assert [place.subtree_units for place in places] == [75, 50, 25, 25, None]
+    assert places[0].subtree_usd == Decimal("75e-10")
     assert [place.end for place in places] == [5, 2, 4, 4, 5]
 
 
 def test_the_costliest_path_goes_down_to_the_call_that_cost_most() -> None:
-    places = ordered([node(1), node(2, 1, cost="0.2"), node(3, 1), node(4, 3, cost="0.3"), node(5, 3, cost="0.1")])
-    assert {places[index].node.key[1] for index in costliest_path(places)} == {1, 3, 4}
+    places = ordered([node(1), node(2, 1, cost=20), node(3, 1), node(4, 3, cost=30), node(5, 3, cost=10)])
+    assert {places[index].node.key for index in costliest_path(places)} == {1, 3, 4}
     assert costliest_path(ordered([node(1), node(2, 1)])) == set()
 
 
 def test_cost_is_run_up_when_calls_end() -> None:
-    slow = Node((0, 1), None, 0, 100, Decimal("0.5"))
-    quick = Node((0, 2), None, 10, 20, Decimal("0.1"))
-    open_call = Node((0, 3), None, 150, None, Decimal("0.2"))
+    slow = Node(1, None, 0, 100, 50)
+    quick = Node(2, None, 10, 20, 10)
+    open_call = Node(3, None, 150, None, 20)
     steps = cumulative([slow, quick, open_call])
-    assert [(step.at_us, step.total_usd) for step in steps] == [
-        (20, Decimal("0.1")), (100, Decimal("0.6")), (150, Decimal("0.8"))]  # fmt: skip
+    assert [(step.at_us, step.total_units) for step in steps] == [(20, 10), (100, 60), (150, 80)]
+
+
+def test_spans_of_merged_runs_keep_apart_and_keys_lead_back_to_their_ids() -> None:
+    ids = [(place, span_id) for place in (0, 1, 36) for span_id in (-(2**63), -1, 0, 1, 2**63 - 1)]
+    keys = [key_of(*pair) for pair in ids]
+    assert len(set(keys)) == len(ids)
+    assert [ids_of(key) for key in keys] == ids
