@@ -117,6 +117,7 @@ def _web(launch: Launch) -> list[str]:
         "--workers", str(launch.web_processes),
         "--loop", "uvloop",
         "--no-ws",
+        "--http1-header-read-timeout", "10000",  # milliseconds; a head that trickles in is cut
         "--log-level", "warning",
         "--respawn-failed-workers",
         "--respawn-interval", "2",
