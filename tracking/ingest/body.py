@@ -18,6 +18,8 @@ Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
 
 DRAIN_BYTES = 4 * 2**20  # of a refused body
 DRAIN_SECONDS = 2
+# granian reads a body in a thread of its own; answered while that one still waits, the connection would never close
+LET_GO_SECONDS = 0.1
 
 PROTOBUF = ("application/x-protobuf", "application/protobuf")
 JSON = ("application/json",)
@@ -85,7 +87,7 @@ class Stream:
 
     async def piece(self) -> bytes:
         """The next bytes. Raises Invalid when the client hung up in the middle."""
-        message = await asyncio.shield(self._receive())
+        message = await self._receive()
         if message["type"] != "http.request":
             self.is_ended = True
             raise Invalid("The body ended before its announced end.")
@@ -96,15 +98,22 @@ class Stream:
     async def finish(self, refusal: WfloServerError) -> None:
         """Let the rest of a refused body run out, up to ``DRAIN_BYTES`` and ``DRAIN_SECONDS``: a sender still writing
         would meet a reset connection instead of the answer. Not for one that was too slow already."""
+        is_cut = isinstance(refusal, TooSlow)
+        if not is_cut:
+            try:
+                await self._run_out()
+            except TimeoutError:
+                is_cut = True
+            except Invalid:
+                return
+        if is_cut:
+            await asyncio.sleep(LET_GO_SECONDS)
+
+    async def _run_out(self) -> None:
         size = 0
-        if isinstance(refusal, TooSlow):
-            return
-        try:
-            async with asyncio.timeout(DRAIN_SECONDS):
-                while not self.is_ended and size < DRAIN_BYTES:
-                    size += len(await self.piece())
-        except (TimeoutError, Invalid):
-            return
+        async with asyncio.timeout(DRAIN_SECONDS):
+            while not self.is_ended and size < DRAIN_BYTES:
+                size += len(await self.piece())
 
 
 class InFlight:

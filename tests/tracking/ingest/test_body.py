@@ -257,8 +257,11 @@ def test_a_process_holds_so_many_bytes_and_gives_them_back() -> None:
 
 def test_the_rest_of_a_refused_body_is_let_run_out() -> None:
     stream = messages_of(b"a", b"b", b"c")
-    asyncio.run(stream.drain())
+    asyncio.run(stream.finish(TooLarge()))
     assert stream.is_ended
     endless = messages_of(*[bytes(2**20)] * 9, ends=False)
-    asyncio.run(endless.drain())
+    asyncio.run(endless.finish(TooLarge()))
     assert not endless.is_ended, "but not for ever"
+    slow = messages_of(b"a", b"b")
+    asyncio.run(slow.finish(TooSlow()))
+    assert not slow.is_ended, "nor for one that was too slow already"

@@ -186,6 +186,8 @@ def test_times_are_read_exactly(ts: object, expected_ns: int) -> None:
         ({"input_tokens": True}, "invalid", "input_tokens"),
         ({"output_tokens": "many"}, "invalid", "output_tokens"),
         ({"output_tokens": 10**15}, "invalid", "output_tokens"),
+        ({"attempt": 40_000}, "invalid", "attempt"),
+        ({"first_token_ms": 1e300}, "invalid", "first_token_ms"),
         ({"cost_usd": -0.01}, "invalid", "cost_usd"),
         ({"cost_usd": "NaN"}, "invalid", "cost_usd"),
         ({"cost_usd": "Infinity"}, "invalid", "cost_usd"),

@@ -1,0 +1,48 @@
+"""A sender for tests of the doors: a team, its keys, and a client of a running server."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import httpx
+from django.core.management import call_command
+from pytest_django.plugin import DjangoDbBlocker
+
+from tests.make import make_key, make_team
+from tests.server import Server, running_server
+from tracking.models import Team
+
+
+@dataclass(slots=True)
+class Sender:
+    """A team's program with a key of scope ingest."""
+
+    server: Server
+    client: httpx.Client
+    team: Team
+    key: str
+    reader: str  # a key of the same team that may not send
+
+    def post(self, path: str = "/v1/traces", body: Any = b"", **headers: str) -> httpx.Response:
+        """Header names are written with _ for -; ``content_type`` is protobuf unless said otherwise."""
+        given = {"authorization": f"Bearer {self.key}", "content_type": "application/x-protobuf", **headers}
+        named = {name.replace("_", "-"): value for name, value in given.items() if value}
+        return self.client.post(path, content=body, headers=named)
+
+
+@contextmanager
+def a_sender(home: Path, blocker: DjangoDbBlocker, *, app: str = "wflo_site.asgi:application") -> Iterator[Sender]:
+    """With a server of its own. Its rows stay for as long as it does; afterwards the database is empty again."""
+    with blocker.unblock(), running_server(home, app=app) as server:
+        team = make_team("Senders")
+        _, key = make_key(team, scopes=["ingest"])
+        _, reader = make_key(team, scopes=["read"])
+        try:
+            with httpx.Client(base_url=server.url, timeout=30, follow_redirects=False) as client:
+                yield Sender(server, client, team, key, reader)
+        finally:
+            call_command("flush", verbosity=0, interactive=False)
