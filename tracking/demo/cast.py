@@ -115,24 +115,24 @@ TICKETS = Tool("tickets.comment", 0.3, '{{"ticket": {n}}}', '{{"ok": true}}')
 WAREHOUSE = Tool("warehouse.sql", 2.2, '{{"sql": "select day, count(*) from returns group by 1"}}', '{{"rows": 31}}')
 
 CAST: tuple[Role, ...] = (
-    Role("triage", NANO, "Sort the ticket into refund, delivery, invoice or other. Answer with one word and a reason.", 900, (1, 2), (20, 60), (TICKETS,), (),
+    Role("triage", NANO, "Sort the ticket into refund, delivery, invoice or other. Answer with one word and a reason.", 3600, (1, 2), (20, 60), (TICKETS,), (),
          ("Where is my parcel NP{n}", "I was charged twice for order {n}", "Invoice INV-{n} has the wrong address", "Change the delivery address of order {n}"),
          "delivery: the customer asks for a parcel's place.", 46.0, "inbox"),
-    Role("refund-resolver", SONNET, "You resolve refunds within the shop's policy. Look at the order, ask policy-checker, then act.", 2600, (3, 5), (90, 260), (ORDERS_GET, REFUND),
+    Role("refund-resolver", SONNET, "You resolve refunds within the shop's policy. Look at the order, ask policy-checker, then act.", 11800, (3, 5), (90, 260), (ORDERS_GET, REFUND),
          ("policy-checker", "carrier-desk"), ("Refund for order {n}, parcel never arrived", "Order {n} came damaged, customer wants the money back", "Second refund asked for order {n}"),
          "The refund of 84.90 for order {n} is under way; the customer was told.", 17.0, "desk", releases=("v30", "v31")),
-    Role("policy-checker", OWN, "Say whether the refund is within policy. Quote the paragraph.", 1900, (1, 2), (60, 140), answer="Within policy: paragraph 4.2, parcel lost in transit.", weight=2.0,
+    Role("policy-checker", OWN, "Say whether the refund is within policy. Quote the paragraph.", 7400, (1, 2), (60, 140), answer="Within policy: paragraph 4.2, parcel lost in transit.", weight=2.0,
          tasks=("Is a refund after {n} days within policy",)),
-    Role("carrier-desk", MINI, "You find parcels. Use the carrier's tracking and say where the parcel is.", 1100, (2, 3), (50, 120), (TRACK,), (),
+    Role("carrier-desk", MINI, "You find parcels. Use the carrier's tracking and say where the parcel is.", 4300, (2, 3), (50, 120), (TRACK,), (),
          ("Find parcel NP{n}",), "NP{n} has lain in the Malmö hub for six days: treat it as lost.", 4.0),
-    Role("invoice-auditor", GPT, "Check invoices against purchase orders. Post what is right, flag what is not.", 3100, (4, 9), (70, 210), (GET_INVOICE, POST_INVOICE), (),
+    Role("invoice-auditor", GPT, "Check invoices against purchase orders. Post what is right, flag what is not.", 13600, (4, 9), (70, 210), (GET_INVOICE, POST_INVOICE), (),
          ("Audit invoice INV-{n}", "Audit invoices INV-{n} to INV-{m}"), "INV-{n} agrees with its purchase order and was posted.", 13.0, "finance", second_model=THINKER, fails=0.03),
-    Role("web-researcher", SONNET, "Research the question on the web. Give three independent sources.", 1700, (5, 10), (160, 420), (SEARCH, FETCH), (),
+    Role("web-researcher", SONNET, "Research the question on the web. Give three independent sources.", 9200, (5, 10), (160, 420), (SEARCH, FETCH), (),
          ("Find three independent sources on EU battery passport deadlines, request {n}", "Compare carrier service levels for the Nordics, lane {n}", "What changed in the returns law this quarter, question {n}"),
          "Three sources agree: the electronic record is due from 18 February 2027.", 6.0, "research", Dialect.OPENINFERENCE),
-    Role("kb-writer", HAIKU, "Write or mend one article of the knowledge base. Keep the house style.", 2200, (2, 4), (420, 900), (TICKETS,), (),
+    Role("kb-writer", HAIKU, "Write or mend one article of the knowledge base. Keep the house style.", 8800, (2, 4), (420, 900), (TICKETS,), (),
          ("Rewrite the returns article for the new policy, draft {n}", "Write an article on parcels held by customs, ticket {n}"), "The article is ready for review; two paragraphs were merged.", 5.0, "research", Dialect.OPENINFERENCE, embeds=True),
-    Role("nightly-digest", FLASH, "Write the morning digest of yesterday's returns for the desk.", 2800, (2, 3), (500, 900), (WAREHOUSE,), (),
+    Role("nightly-digest", FLASH, "Write the morning digest of yesterday's returns for the desk.", 21000, (2, 3), (500, 900), (WAREHOUSE,), (),
          ("Morning digest number {n}",), "31 returns, 6 of them for one article: the zip of the winter parka.", 1.0, "clock", at_night=True),
 )  # fmt: skip
 BY_NAME: dict[str, Role] = {role.name: role for role in CAST}

@@ -19,6 +19,7 @@ DAYS = 21
 RUNS = 3_000
 NEW_RELEASE_DAYS = 4
 LOOP_TURNS = 40
+RESULT_TOKENS = 1_400  # what a tool's answer adds to the next call; the text sent along is its beginning
 RETRY_SHARE = 0.02
 LIVE = (
     ("web-researcher", 4.0),
@@ -204,7 +205,7 @@ class _Teller:
         if refused:
             return step
         step.answer = answer
-        history = sum(len(text) for _, text in talk[1:]) // 3 + 240 * turn
+        history = sum(len(text) for _, text in talk[1:]) // 3 + RESULT_TOKENS * turn
         step.input_tokens = role.system_tokens + history + self.rng.randrange(40, 160)
         step.output_tokens = self.rng.randint(*role.answer_tokens)
         if model.reasons:

@@ -48,7 +48,7 @@ class AgentLine:
     row: UsageRow
     before_usd: Decimal | None
     share: Decimal | None
-    days: tuple[Decimal, ...]
+    days: tuple[Decimal | None, ...]
     facts: RunFacts
     month_usd: Decimal | None
     month_forecast_usd: Decimal | None
@@ -84,7 +84,7 @@ def agents(team: Team, *, start: datetime, end: datetime, now: datetime) -> Agen
             row,
             earlier.get(name, ZERO),
             _share(row.cost_usd, table.totals.cost_usd),
-            tuple(spent.cost_usd for spent in sparks.get(name, ())),
+            tuple(spent.known_usd for spent in sparks.get(name, ())),
             facts.get(name, NO_RUNS),
             month.get(name),
             month_forecast(month.get(name), day),

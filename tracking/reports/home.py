@@ -6,7 +6,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from decimal import Decimal
-from typing import Any
 from uuid import UUID
 
 from tracking.models import Run, Team
@@ -46,9 +45,21 @@ class AgentToday:
     name: str | None
     row: UsageRow
     share: Decimal | None
-    days: tuple[Decimal, ...]  # cost of each of the last SPARK_DAYS UTC days
+    days: tuple[Decimal | None, ...]  # cost of each of the last SPARK_DAYS UTC days
     usual_usd: Decimal | None
     facts: RunFacts
+
+
+@dataclass(frozen=True, slots=True)
+class ModelToday:
+    """``cost_usd`` None: none of its calls has a price."""
+
+    name: str
+    calls: int
+    tokens: int
+    cost_usd: Decimal | None
+    unpriced_calls: int
+    agents: tuple[str | None, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,6 +95,7 @@ class Home:
     live_count: int
     agents: tuple[AgentToday, ...]
     agents_more: int
+    models: tuple[ModelToday, ...]  # dearest first
     colours: Mapping[str, int]
 
 
@@ -100,9 +112,10 @@ def home(team: Team, now: datetime) -> Home:
     facts = agent_runs.by_agent(team, day.start, now + timedelta(minutes=5))
     agents = _agents(team, day, today.rows, today.totals, windows, facts)
     live, live_count = _live(team)
+    models = _models(team, day)
     shown = agents[:AGENTS_SHOWN]
     needs = [
-        *_unpriced(team, day),
+        *_unpriced(models),
         *_failing(team, day, facts),
         *_rejected(team, day),
         *_quiet(windows, {row.key["agent"] for row in today.rows}, day),
@@ -118,6 +131,7 @@ def home(team: Team, now: datetime) -> Home:
         live_count,
         shown,
         len(agents) - len(shown),
+        models,
         agent_colours(team.pk, sorted(name for name in names if name)),
     )
 
@@ -164,7 +178,7 @@ def _agents(
                 name,
                 row,
                 share,
-                tuple(spent.cost_usd for spent in sparks.get(name, ())),
+                tuple(spent.known_usd for spent in sparks.get(name, ())),
                 _usual_spend(windows.get(name, ()), day),
                 facts.get(name, NO_RUNS),
             )
@@ -187,21 +201,34 @@ def _live(team: Team) -> tuple[tuple[LiveRun, ...], int]:
     return tuple(LiveRun(*row) for row in newest[:LIVE_SHOWN]), count
 
 
+def _models(team: Team, day: TeamDay) -> tuple[ModelToday, ...]:
+    rows = usage([team.pk], start=day.start, end=day.now, group_by=["agent", "model"]).rows
+    by_model: dict[str, list[UsageRow]] = {}
+    for row in rows:
+        if row.key["model"]:
+            by_model.setdefault(row.key["model"], []).append(row)
+    models = [_model(name, parts) for name, parts in by_model.items()]
+    return tuple(sorted(models, key=lambda model: (-(model.cost_usd or ZERO), -model.tokens, model.name)))
+
+
+def _model(name: str, parts: Sequence[UsageRow]) -> ModelToday:
+    costs = [row.cost_usd for row in parts if row.cost_usd is not None]
+    return ModelToday(
+        name,
+        sum(row.llm_calls for row in parts),
+        sum(row.total_tokens + row.embedding_tokens for row in parts),
+        sum(costs, ZERO) if costs else None,
+        sum(row.unpriced_calls for row in parts),
+        tuple(row.key["agent"] for row in parts),
+    )
+
+
 # --- what needs a person ---------------------------------------------------------------------------------------------
 
 
-def _unpriced(team: Team, day: TeamDay) -> list[Need]:
-    rows = usage([team.pk], start=day.start, end=day.now, group_by=["agent", "model"], order="unpriced_calls").rows
-    models: dict[str | None, list[Any]] = {}
-    for row in rows:
-        if row.unpriced_calls:
-            found = models.setdefault(row.key["model"], [0, 0, []])
-            found[0] += row.unpriced_calls
-            found[1] += row.total_tokens
-            found[2].append(row.key["agent"])
-    needs = [
-        Need("unpriced", model, calls, tokens=tokens, agents=tuple(a)) for model, (calls, tokens, a) in models.items()
-    ]
+def _unpriced(models: Sequence[ModelToday]) -> list[Need]:
+    found = [model for model in models if model.unpriced_calls]
+    needs = [Need("unpriced", m.name, m.unpriced_calls, tokens=m.tokens, agents=m.agents) for m in found]
     return sorted(needs, key=lambda need: -need.count)[:MODELS_SHOWN]
 
 

@@ -2,7 +2,7 @@
 
 A usual Friday is the median of up to eight past Fridays, hour by hour of their running totals; the band is from the
 lowest to the highest of them. The forecast lays the rest of the usual day on today's total, stretched by how today
-compares so far.
+compares so far; little of the day seen stretches little.
 """
 
 from __future__ import annotations
@@ -14,8 +14,8 @@ from itertools import accumulate
 from statistics import median
 
 DAYS_MAX = 8
-STRETCH_LEAST, STRETCH_MOST = Decimal("0.25"), Decimal(4)
-SMALL_CHANGE = Decimal("0.05")
+STRETCH_LEAST, STRETCH_MOST = Decimal("0.5"), Decimal(2)
+_CALM = Decimal("0.1")  # of a usual day: so much is taken as seen before anything is
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,6 +67,7 @@ def forecast(so_far: Decimal, usual: Usual | None, hour: Decimal) -> Decimal | N
     if usual is None:
         return None
     expected = at(usual.median, hour)
-    stretch = so_far / expected if expected > 0 else Decimal(1)
+    calm = usual.median[-1] * _CALM
+    stretch = (so_far + calm) / (expected + calm) if expected + calm > 0 else Decimal(1)
     stretch = max(STRETCH_LEAST, min(STRETCH_MOST, stretch))
     return so_far + (usual.median[-1] - expected) * stretch

@@ -13,22 +13,22 @@ SELECT least(
   (SELECT min(period) FROM tracking_usage_delta WHERE team_id = %(team)s AND slice = %(slice)s));
 
 -- by_agent: windows of hours; a window is told by its place among the hours asked for
-SELECT agent, (array_position(%(hours)s, period) - 1) / %(size)s AS place, sum(cost_usd), sum(spans) FROM (
-  SELECT agent, period, cost_usd, spans FROM tracking_usage
+SELECT agent, (array_position(%(hours)s, period) - 1) / %(size)s AS place, sum(cost_usd), sum(spans), sum(unpriced_calls) FROM (
+  SELECT agent, period, cost_usd, spans, unpriced_calls FROM tracking_usage
   WHERE team_id = %(team)s AND grain = 0 AND slice = %(slice)s AND period = ANY(%(hours)s)
     AND (%(agent)s::text IS NULL OR agent = %(agent)s)
   UNION ALL
-  SELECT agent, period, cost_usd, spans FROM tracking_usage_delta
+  SELECT agent, period, cost_usd, spans, unpriced_calls FROM tracking_usage_delta
   WHERE team_id = %(team)s AND slice = %(slice)s AND period = ANY(%(hours)s)
     AND (%(agent)s::text IS NULL OR agent = %(agent)s)
 ) AS u GROUP BY 1, 2;
 
 -- by_day: whole UTC days
-SELECT agent, day, sum(cost_usd), sum(spans) FROM (
-  SELECT agent, period AS day, cost_usd, spans FROM tracking_usage
+SELECT agent, day, sum(cost_usd), sum(spans), sum(unpriced_calls) FROM (
+  SELECT agent, period AS day, cost_usd, spans, unpriced_calls FROM tracking_usage
   WHERE team_id = %(team)s AND grain = 1 AND slice = %(slice)s AND period >= %(start)s AND period < %(end)s
   UNION ALL
-  SELECT agent, date_trunc('day', period, 'UTC'), cost_usd, spans FROM tracking_usage_delta
+  SELECT agent, date_trunc('day', period, 'UTC'), cost_usd, spans, unpriced_calls FROM tracking_usage_delta
   WHERE team_id = %(team)s AND slice = %(slice)s AND period >= %(start)s AND period < %(end)s
 ) AS u GROUP BY 1, 2;
 

@@ -23,6 +23,12 @@ HOUR = timedelta(hours=1)
 class Spent:
     cost_usd: Decimal = Decimal(0)
     spans: int = 0
+    unpriced_calls: int = 0
+
+    @property
+    def known_usd(self) -> Decimal | None:
+        """None when all that was spent has an unknown price."""
+        return None if self.unpriced_calls and not self.cost_usd else self.cost_usd
 
 
 NOTHING = Spent()
@@ -58,9 +64,9 @@ def spend_by_agent(
     result: dict[str | None, list[Spent]] = {}
     with connection.cursor() as cursor:
         cursor.execute(statements("spend")["by_agent"], parameters)
-        for agent, place, cost, spans in cursor.fetchall():
+        for agent, place, cost, spans, unpriced in cursor.fetchall():
             windows = result.setdefault(agent or None, [NOTHING] * len(starts))
-            windows[place] = Spent(cost, int(spans))
+            windows[place] = Spent(cost, int(spans), int(unpriced))
     return result
 
 
@@ -72,9 +78,9 @@ def daily_by_agent(team_id: int, first_day: datetime, *, days: int) -> dict[str 
         cursor.execute(
             statements("spend")["by_day"], {"team": team_id, "slice": slices.AGENT, "start": first_day, "end": end}
         )
-        for agent, day, cost, spans in cursor.fetchall():
+        for agent, day, cost, spans, unpriced in cursor.fetchall():
             row = result.setdefault(agent or None, [NOTHING] * days)
-            row[(day - first_day).days] = Spent(cost, int(spans))
+            row[(day - first_day).days] = Spent(cost, int(spans), int(unpriced))
     return result
 
 

@@ -72,7 +72,7 @@
       box.on("plotly_click", (event) => {
         const point = event.points[0];
         const value = point.customdata ?? point.data.meta ?? point.data.name;
-        if (value === undefined || value === null) return;
+        if (value === undefined || value === null || value === false) return; // false: a sum of others
         if (acts.href) location.assign(acts.href.replace("{}", encodeURIComponent(value)));
         else location.assign(address({ [acts.click]: value }));
       });

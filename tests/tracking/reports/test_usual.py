@@ -46,8 +46,9 @@ def test_change_is_a_share_and_cannot_be_said_of_nothing() -> None:
 
 def test_the_forecast_stretches_the_rest_of_the_usual_day() -> None:
     usual = usual_day([day(h1="2", h20="3")])
-    assert forecast(D(4), usual, D(12)) == D(10)
-    assert forecast(D(0), usual, D(12)) == D("0.75"), "a quiet morning still expects a quarter of the usual rest"
-    assert forecast(D(400), usual, D(12)) == D(412), "one dear run is not taken for the pace of the day"
-    assert forecast(D(1), usual, D("0.5")) == D(6), "before the usual day begins there is nothing to stretch by"
+    assert forecast(D(2), usual, D(12)) == D(5)
+    assert forecast(D("3.25"), usual, D(12)) == D("7.75"), "half as much again of what was to be seen, and a calm tenth"
+    assert forecast(D(0), usual, D(12)) == D("1.5"), "a quiet morning still expects half of the usual rest"
+    assert forecast(D(400), usual, D(12)) == D(406), "one dear run is not taken for the pace of the day"
+    assert forecast(D("0.5"), usual, D("0.5")) == D("10.5"), "before the usual day begins little is to be seen"
     assert forecast(D(9), usual, D(24)) == D(9)
