@@ -13,7 +13,7 @@ from typing import Any
 from django.conf import settings
 from django.core.exceptions import ValidationError
 from django.db import transaction
-from django.db.models import Model, Q
+from django.db.models import Exists, F, Model, OuterRef, Q, QuerySet, Subquery
 from django.utils.text import slugify
 
 from tracking import audit
@@ -49,38 +49,36 @@ class Seat:
 
 def seats_of(user: User) -> list[Seat]:
     """The person's teams by name, with the highest role in each; at most LIMITS["teams_listed"]."""
-    teams = _teams_seen_by(user).select_related("organization").order_by("name", "id")
-    return _seats(user, list(teams[: settings.LIMITS["teams_listed"]]))
+    return [_seat(user, team) for team in _teams_of(user).order_by("name", "id")[: settings.LIMITS["teams_listed"]]]
 
 
 def seat_of(user: User, slug: str) -> Seat:
     """The person's seat in one team. Raises NotFound, for a team that is not theirs too."""
-    team = _teams_seen_by(user).select_related("organization").filter(slug=slug).first()
+    team = _teams_of(user).filter(slug=slug).first()
     if team is None:
         raise NotFound("You are in no team of that name.")
-    return _seats(user, [team])[0]
+    return _seat(user, team)
 
 
 def first_seat_of(user: User) -> Seat | None:
     """Where a person lands: their own team before the ones they only oversee; None when they are in no team."""
-    own = Team.objects.filter(memberships__user=user).select_related("organization").order_by("name", "id").first()
-    team = own or _teams_seen_by(user).select_related("organization").order_by("name", "id").first()
-    return _seats(user, [team])[0] if team is not None else None
+    team = _teams_of(user).order_by(F("own_role").asc(nulls_last=True), "name", "id").first()
+    return _seat(user, team) if team is not None else None
 
 
-def _teams_seen_by(user: User) -> Any:
+def _teams_of(user: User) -> QuerySet[Any]:
+    """Teams with what their role is made of, in one question: every page asks it."""
+    teams = Team.objects.select_related("organization").annotate(
+        own_role=Subquery(Membership.objects.filter(user=user, team=OuterRef("pk")).values("role")[:1]),
+        is_owned=Exists(user.owned_organizations.filter(pk=OuterRef("organization"))),
+    )
+    return teams if user.is_superuser else teams.filter(Q(own_role__isnull=False) | Q(is_owned=True))
+
+
+def _seat(user: User, team: Any) -> Seat:
     if user.is_superuser:
-        return Team.objects.all()
-    mine = Q(pk__in=Membership.objects.filter(user=user).values("team"))
-    return Team.objects.filter(mine | Q(organization__in=user.owned_organizations.values("pk")))
-
-
-def _seats(user: User, teams: list[Team]) -> list[Seat]:
-    if user.is_superuser:
-        return [Seat(team, Role.OPERATOR) for team in teams]
-    owned = set(user.owned_organizations.values_list("pk", flat=True))
-    roles = dict(Membership.objects.filter(user=user, team__in=teams).values_list("team_id", "role"))
-    return [Seat(team, Role.OWNER if team.organization_id in owned else Role[roles[team.pk].upper()]) for team in teams]
+        return Seat(team, Role.OPERATOR)
+    return Seat(team, Role.OWNER if team.is_owned else Role[team.own_role.upper()])
 
 
 def who_can_grant(team: Team, needed: Role) -> list[str]:

@@ -3,6 +3,7 @@ from __future__ import annotations
 import re
 
 from django.test import Client
+from pytest_django import DjangoAssertNumQueries
 
 from tests.make import make_key, make_team, make_user, signed_in
 from tracking import teams
@@ -96,3 +97,14 @@ def test_the_team_switcher_lists_ones_own_teams(team: Team, other_team: Team, al
     page = signed_in(alice).get("/settings/members").content.decode()
     assert "?team=core" in page
     assert "?team=elsewhere" not in page
+
+
+def test_asking_who_sees_what_costs_one_question_each(
+    team: Team, alice: User, django_assert_num_queries: DjangoAssertNumQueries
+) -> None:
+    for number in range(20):
+        Membership.objects.create(team=make_team(f"Team {number}"), user=alice, role="viewer")
+    client = signed_in(alice)
+    client.get("/settings/account?team=core")
+    with django_assert_num_queries(4):  # session, person, seat, the switcher's list
+        client.get("/settings/account")
