@@ -113,6 +113,14 @@ class Run(models.Model):
             models.Index(fields=["team", "user_id", "started_at"], name="run_user", condition=models.Q(user_id__isnull=False)),
             # "what did it cost most": sort by cost
             models.Index("team_id", models.F("cost_usd").desc(nulls_last=True), name="run_cost", condition=models.Q(is_hidden=False)),
+            # an agent's page: what the runs it starts cost, newest first
+            models.Index(
+                "team_id",
+                "entry_agent",
+                models.F("started_at").desc(),
+                name="run_starter",
+                condition=models.Q(is_hidden=False, entry_agent__isnull=False),
+            ),
             models.Index(fields=["day"], name="run_day"),  # retention
             # runs that link to this one's trace: one piece of work sent as many traces
             GinIndex(fields=["linked_trace_ids"], name="run_links", condition=~models.Q(linked_trace_ids=[])),
