@@ -27,10 +27,10 @@ NONE_WORDS: Mapping[str, str] = {
 MEASURE_WORDS: Mapping[str, str] = {
     "cost": "Cost",
     "tokens": "Tokens",
-    "calls": "Model calls",
+    "calls": "Calls",
     "runs": "Runs",
     "errors": "Errors",
-    "p95": "p95 duration",
+    "p95": "p95",
 }
 
 

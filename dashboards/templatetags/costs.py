@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from decimal import Decimal
 
@@ -12,6 +13,8 @@ from dashboards.words import NONE_WORDS
 
 register = template.Library()
 
+_LENGTH = re.compile(r"(\d+)([smhdw])")
+_UNITS = {"s": "second", "m": "minute", "h": "hour", "d": "day", "w": "week"}
 TIMES_FROM = 2  # three times as much reads better than 200% above
 
 
@@ -44,11 +47,13 @@ def signed_usd(value: Decimal) -> str:
 
 @register.filter
 def in_period(label: str) -> str:
-    """A period's label inside a sentence: ``in the last 7d``, ``this month``, ``from 3 Nov to 5 Nov``."""
+    """A period's label inside a sentence: ``in the last 7 days``, ``this month``, ``from 3 Nov to 5 Nov``."""
     if label in ("Month", "Quarter"):
         return f"this {label.lower()}"
-    if label[:1].isdigit() and " " not in label:
-        return f"in the last {label}"
+    length = _LENGTH.fullmatch(label)
+    if length:
+        number, unit = int(length[1]), _UNITS[length[2]]
+        return f"in the last {unit}" if number == 1 else f"in the last {number} {unit}s"
     return f"from {label}" if " to " in label else f"on {label}"
 
 

@@ -26,13 +26,15 @@ BUCKETS_MAX = 24
 
 @dataclass(frozen=True, slots=True)
 class RunFacts:
-    """Runs an agent started. Costs are of ended runs with every call priced; None when there is none."""
+    """Runs an agent started. Costs are of ended runs with a known cost (None when there is none); of these ``partial``
+    have unpriced calls too, and count with their known part."""
 
     runs: int = 0
     completed: int = 0
     failed: int = 0
     running: int = 0
     priced: int = 0
+    partial: int = 0
     median_usd: Decimal | None = None
     p95_usd: Decimal | None = None
     dearest_usd: Decimal | None = None
@@ -57,7 +59,7 @@ def by_agent(team: Team, start: datetime, end: datetime) -> dict[str | None, Run
     with connection.cursor() as cursor:
         cursor.execute(statements("spend")["agent_runs"], parameters)
         rows = cursor.fetchall()
-    return {row[0]: RunFacts(*row[1:9], is_sample=row[9] >= RUNS_READ_MAX) for row in rows}
+    return {row[0]: RunFacts(*row[1:10], is_sample=row[10] >= RUNS_READ_MAX) for row in rows}
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,7 +77,7 @@ class CostSpread:
 
     bars: tuple[CostBar, ...]
     free: int  # ended and cost nothing
-    unpriced: int  # ended, at least one call has no price
+    unpriced: int  # ended, and no call of theirs has a price
     facts: RunFacts
 
 
@@ -84,7 +86,7 @@ def spread(team: Team, agent: str | None, start: datetime, end: datetime) -> Cos
     runs = _runs_started_by(team, agent, start, end)
     rows = list(runs.values_list("status", "cost_usd", "unpriced_calls")[:RUNS_READ_MAX])
     ended = [(cost, unpriced) for status, cost, unpriced in rows if status != Run.Status.RUNNING]
-    costs = sorted(cost for cost, unpriced in ended if cost is not None and not unpriced)
+    costs = sorted(cost for cost, _ in ended if cost is not None)
     statuses = [status for status, _, _ in rows]
     facts = RunFacts(
         runs=len(rows),
@@ -92,14 +94,14 @@ def spread(team: Team, agent: str | None, start: datetime, end: datetime) -> Cos
         failed=statuses.count(Run.Status.FAILED),
         running=statuses.count(Run.Status.RUNNING),
         priced=len(costs),
+        partial=sum(1 for cost, unpriced in ended if cost is not None and unpriced),
         median_usd=_percentile(costs, 0.5),
         p95_usd=_percentile(costs, 0.95),
         dearest_usd=costs[-1] if costs else None,
         is_sample=len(rows) == RUNS_READ_MAX,
     )
-    unpriced_runs = sum(1 for cost, unpriced in ended if cost is None or unpriced)
     positive = [cost for cost in costs if cost > 0]
-    return CostSpread(tuple(_bars(positive)), len(costs) - len(positive), unpriced_runs, facts)
+    return CostSpread(tuple(_bars(positive)), len(costs) - len(positive), len(ended) - len(costs), facts)
 
 
 def latest(team: Team, agent: str | None, *, limit: int) -> list[Run]:

@@ -38,13 +38,14 @@ SELECT entry_agent, count(*) AS runs,
   count(*) FILTER (WHERE status = 'failed') AS failed,
   count(*) FILTER (WHERE status = 'running') AS running,
   count(*) FILTER (WHERE is_priced) AS priced,
+  count(*) FILTER (WHERE is_priced AND is_partial) AS partial,
   percentile_disc(0.5) WITHIN GROUP (ORDER BY cost_usd) FILTER (WHERE is_priced) AS median_usd,
   percentile_disc(0.95) WITHIN GROUP (ORDER BY cost_usd) FILTER (WHERE is_priced) AS p95_usd,
   max(cost_usd) FILTER (WHERE is_priced) AS dearest_usd,
   sum(count(*)) OVER () AS read
 FROM (
   SELECT entry_agent, status, cost_usd,
-    status <> 'running' AND cost_usd IS NOT NULL AND unpriced_calls = 0 AS is_priced
+    status <> 'running' AND cost_usd IS NOT NULL AS is_priced, unpriced_calls > 0 AS is_partial
   FROM tracking_run
   WHERE team_id = %(team)s AND NOT is_hidden AND started_at >= %(start)s AND started_at < %(end)s
   ORDER BY started_at DESC, id DESC LIMIT %(limit)s
