@@ -1,7 +1,8 @@
-"""What reaches the doors through bare sockets and real exporters. The numbers I… are cases of the catalogue."""
+"""Who reaches the doors, through bare sockets and real exporters too. The numbers I… are cases of the catalogue."""
 
 from __future__ import annotations
 
+import base64
 import itertools
 import re
 import socket
@@ -158,6 +159,38 @@ def test_without_its_database_the_door_says_come_back_soon(sender: Sender, tmp_p
     assert refused.status_code == 503
     assert 1 <= int(refused.headers["retry-after"]) <= 5
     assert "127.0.0.1" not in refused.text
+
+
+# --- who may send ---------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("path", ["/v1/traces", "/v1/logs", "/v1/metrics", "/api/v1/ingest"])
+@pytest.mark.parametrize("body", [b"not a body", b"\0" * (3 * 2**20)], ids=["small", "large"])
+def test_a_sender_without_a_good_key_is_refused_before_its_body_is_read(sender: Sender, path: str, body: bytes) -> None:
+    """I42"""
+    answers = [
+        sender.post(path, body, authorization=""),
+        sender.post(path, body, authorization="Bearer nobody-knows-this"),
+        sender.post(path, body, authorization="Bearer"),
+        sender.post(path, body, authorization="Basic !!!"),
+        sender.post(f"{path}?api_key={sender.key}", body, authorization=""),
+        sender.post(path, body, authorization=f"Bearer {sender.reader}"),
+    ]
+    assert [answer.status_code for answer in answers] == [401, 401, 401, 401, 401, 403]
+    assert all("www-authenticate" in answer.headers for answer in answers[:5])
+
+
+def basic(text: str) -> dict[str, str]:
+    return {"authorization": "Basic " + base64.b64encode(text.encode()).decode()}
+
+
+def test_a_key_may_come_in_any_of_the_usual_headers(sender: Sender) -> None:
+    body = protobuf([span(trace_id=new_trace())])
+    assert sender.post(body=body, authorization="", x_api_key=sender.key).status_code == 200
+    assert sender.post(body=body, authorization=f"bearer {sender.key}").status_code == 200
+    assert sender.post(body=body, **basic(f"pk-anything:{sender.key}")).status_code == 200
+    assert sender.post(body=body, **basic(f"{sender.key}:")).status_code == 200
+    assert sender.post(body=body, **basic("pk-lf-1:sk-lf-2")).status_code == 401
 
 
 # --- a real exporter ------------------------------------------------------------------------------------------------
