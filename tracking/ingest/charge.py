@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from tracking import pricing
-from tracking.ingest.rows import COST_ESTIMATED, COST_NONE, COST_UNKNOWN
+from tracking.codes import COST_ESTIMATED, COST_NONE, COST_UNKNOWN
 from tracking.ingest.shares import ERROR, MODEL_KINDS
 from tracking.ingest.span_row import COST_SCALE, SpanRow
 

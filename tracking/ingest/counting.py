@@ -12,7 +12,7 @@ from collections.abc import Hashable, Iterable
 from hashlib import blake2b
 from typing import NamedTuple
 
-from tracking.ingest.rows import span_int
+from tracking.codes import span_int
 from wflo.spans import Kind, Span, Status
 
 SAME_START_NS = 50_000_000  # two reports of one call begin within this of each other

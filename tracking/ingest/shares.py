@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
-from tracking.ingest.rows import COST_ESTIMATED, COST_UNKNOWN, KIND_CODES, STATUS_CODES
+from tracking.codes import COST_ESTIMATED, COST_UNKNOWN, KIND_CODES, STATUS_CODES
 from tracking.ingest.span_row import SpanRow
 from tracking.usage import slices
 from tracking.usage.deltas import HOUR_US, Cell, Key, Measures

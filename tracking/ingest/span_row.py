@@ -14,8 +14,8 @@ from typing import Any
 
 import orjson
 
+from tracking.codes import COST_NONE, KIND_CODES, KINDS, STATUS_CODES, span_int
 from tracking.ingest.counting import SpanFacts, call_key
-from tracking.ingest.rows import COST_NONE, KIND_CODES, KINDS, STATUS_CODES, span_int
 from wflo.spans import Span, Status
 from wflo.usage import Usage
 

@@ -12,8 +12,8 @@ from typing import Any
 
 import orjson
 
+from tracking.codes import KIND_CODES, trace_uuid
 from tracking.ingest.contents import preview
-from tracking.ingest.rows import KIND_CODES, trace_uuid
 from tracking.ingest.shares import ERROR
 from tracking.ingest.span_row import SpanRow
 from wflo.spans import Kind, Span

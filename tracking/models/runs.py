@@ -145,7 +145,7 @@ class Span(models.Model):
     trace_id = models.UUIDField()
     span_id = models.BigIntegerField()
     parent_id = models.BigIntegerField(null=True)
-    kind = models.SmallIntegerField()  # place in tracking.ingest.rows.KINDS
+    kind = models.SmallIntegerField()  # place in tracking.codes.KINDS
     status = models.SmallIntegerField()  # 0 unset, 1 ok, 2 error, as in OTLP
     convention = models.CharField(max_length=24)
     name = models.CharField(max_length=300)

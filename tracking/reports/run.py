@@ -11,8 +11,8 @@ from uuid import UUID
 import orjson
 from django.db import connection
 
+from tracking.codes import COST_ESTIMATED, COST_UNKNOWN, KIND_CODES
 from tracking.errors import NotFound
-from tracking.ingest.rows import COST_ESTIMATED, COST_UNKNOWN, KIND_CODES
 from tracking.reports.runs import COLUMNS, SELECT, RunRow, cost_status
 from wflo.spans import Kind
 

@@ -9,10 +9,10 @@ from uuid import UUID
 
 from django.db import connection
 
+from tracking.codes import span_int
 from tracking.errors import NotFound
 from tracking.ingest.chunks import unpack
 from tracking.ingest.contents import Contents, contents
-from tracking.ingest.rows import span_int
 from tracking.models import Payload
 from tracking.reports.runs import RunRow
 from tracking.reports.spans import SELECT, ReadSpan, read_row

@@ -13,8 +13,8 @@ import orjson
 from django.core import signing
 from django.db import connection
 
+from tracking.codes import COST_STATUSES, COST_UNKNOWN, KIND_CODES, KINDS, STATUSES, span_hex
 from tracking.errors import Invalid
-from tracking.ingest.rows import COST_STATUSES, COST_UNKNOWN, KIND_CODES, KINDS, STATUSES, span_hex
 from tracking.reports.run_filters import pattern_of
 from tracking.reports.runs import RunRow
 from tracking.reports.span_tree import COST_SCALE, Node, Place, ids_of, key_of, ordered

@@ -11,9 +11,9 @@ import orjson
 from django.core import signing
 from django.db import connection
 
+from tracking.codes import KIND_CODES, STATUS_CODES
 from tracking.errors import Invalid
 from tracking.ingest.messages import Message
-from tracking.ingest.rows import KIND_CODES, STATUS_CODES
 from tracking.reports.runs import RunRow
 from tracking.reports.span import WholeSpan, whole_spans
 from tracking.reports.spans import SELECT, ReadSpan, read_row

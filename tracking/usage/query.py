@@ -16,8 +16,8 @@ from typing import Any
 
 from django.db import connection
 
+from tracking.codes import KIND_CODES, KINDS
 from tracking.errors import Invalid
-from tracking.ingest.rows import KIND_CODES, KINDS
 from tracking.sql import statements
 from tracking.usage import slices
 from tracking.usage.latency import percentile
