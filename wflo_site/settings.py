@@ -11,6 +11,7 @@ from csp.constants import NONE, SELF
 from wflo_site.database_url import database
 from wflo_site.env import env_choice, env_int, env_str, secret_kept_in
 from wflo_site.oidc import oidc_origin, oidc_server
+from wflo_site.store_urls import store_urls
 
 BASE_DIR = Path(__file__).resolve().parent.parent
 
@@ -71,8 +72,7 @@ LIMITS: dict[str, int] = {
 }
 
 # --- stores ---------------------------------------------------------------------------------------------------------
-WFLO_DATABASE_URL = env_str("WFLO_DATABASE_URL", "postgresql://wflo@127.0.0.1:5432/wflo")
-WFLO_REDIS_URL = env_str("WFLO_REDIS_URL", "redis://127.0.0.1:6379/0")
+WFLO_DATABASE_URL, WFLO_REDIS_URL = store_urls(WFLO_HOME)
 DATABASES: dict[str, Any] = {
     "default": database(
         WFLO_DATABASE_URL,
