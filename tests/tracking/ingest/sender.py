@@ -45,4 +45,4 @@ def a_sender(home: Path, blocker: DjangoDbBlocker, *, app: str = "wflo_site.asgi
             with httpx.Client(base_url=server.url, timeout=30, follow_redirects=False) as client:
                 yield Sender(server, client, team, key, reader)
         finally:
-            call_command("flush", verbosity=0, interactive=False)
+            call_command("flush", verbosity=0, interactive=False, reset_sequences=False)  # no team id twice

@@ -10,7 +10,7 @@ import zlib
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from typing import Any
-from uuid import UUID
+from uuid import UUID, uuid4
 
 import httpx
 import pytest
@@ -37,7 +37,6 @@ from tracking.models import Run, Span
 
 JSON, PROTOBUF = "application/json", "application/x-protobuf"
 PATHS = ("/v1/traces", "/v1/traces/", "/api/public/otel/v1/traces", "/api/public/otel/v1/traces/")
-_numbers = itertools.count(1)
 pytestmark = pytest.mark.django_db
 
 
@@ -50,7 +49,7 @@ def sender(
 
 
 def new_trace() -> str:
-    return f"{next(_numbers):032x}"
+    return uuid4().hex
 
 
 def stored(sender: Sender, trace_id: str) -> list[Span]:

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import base64
-import itertools
 import re
 import socket
 from collections.abc import Iterator
 from contextlib import ExitStack
 from pathlib import Path
-from uuid import UUID
+from uuid import UUID, uuid4
 
 import httpx
 import pytest
@@ -26,7 +25,6 @@ from tests.tracking.ingest.sender import Sender, a_sender
 from tracking.models import Run
 
 pytestmark = pytest.mark.django_db
-_numbers = itertools.count(1)
 
 
 @pytest.fixture(scope="module")
@@ -39,7 +37,7 @@ def sender(
 
 
 def new_trace() -> str:
-    return f"{next(_numbers):032x}"
+    return uuid4().hex
 
 
 def connected(sender: Sender) -> socket.socket:
