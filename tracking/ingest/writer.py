@@ -14,7 +14,7 @@ import threading
 import time
 from collections.abc import Sequence
 from concurrent.futures import Future
-from datetime import date
+from datetime import UTC, date, datetime
 from typing import Any
 
 import psycopg
@@ -32,6 +32,7 @@ log = logging.getLogger(__name__)
 
 _RETRIED = (pg.UniqueViolation, pg.DeadlockDetected, pg.SerializationFailure)
 _TRIES = 6
+AGENTS_REMEMBERED = 100_000
 
 Job = tuple[Batch, "Future[Receipt]"]
 
@@ -58,7 +59,7 @@ class Store:
     def __init__(self) -> None:
         self._connection: psycopg.Connection[Any] | None = None
         self._days: set[date] = set()
-        self._agents: set[tuple[int, str]] = set()
+        self._agents: dict[tuple[int, str], int] = {}  # (team, name) -> when first seen, as far as this process knows
 
     def write(self, batches: Sequence[Batch]) -> list[Receipt]:
         """Commit ``batches`` together. Raises psycopg errors, or OSError, with nothing written."""
@@ -91,9 +92,7 @@ class Store:
         return self._connection
 
     def _make_days(self, connection: psycopg.Connection[Any], batches: Sequence[Batch]) -> None:
-        days = {
-            new_day(span.started_ns // 1000) for batch in batches for span in batch.spans
-        }
+        days = {new_day(span.started_ns // 1000) for batch in batches for span in batch.spans}
         days |= {new_day(b.received_ns // 1000) for b in batches if b.logs}
         missing = days - self._days
         if not missing:
@@ -104,17 +103,29 @@ class Store:
 
     def _name_agents(self, connection: psycopg.Connection[Any], written: Written) -> None:
         """Give agents never seen before their colour; the run's page needs it, the commit does not."""
-        names = {(s.team_id, name) for s in written.runs for name in s.totals.agents} - self._agents
-        if not names:
+        seen: dict[tuple[int, str], int] = {}
+        for state in written.runs:
+            if state.course is not None:
+                for name in state.totals.agents:
+                    key = (state.team_id, name)
+                    seen[key] = min(seen.get(key, state.course.started_us), state.course.started_us)
+        earlier = {key: us for key, us in seen.items() if us < self._agents.get(key, us + 1)}
+        if not earlier:
             return
-        ordered = sorted(names)
-        parameters = {"teams": [team for team, _ in ordered], "names": [name for _, name in ordered]}
+        ordered = sorted(earlier)
+        parameters = {
+            "teams": [team for team, _ in ordered],
+            "names": [name for _, name in ordered],
+            "seen": [datetime.fromtimestamp(earlier[key] / 1e6, UTC) for key in ordered],
+        }
         try:
             connection.execute(statements("ingest")["add_agents"], parameters)
         except psycopg.Error:
             log.warning("agents got no colour yet; the next span of each tries again", exc_info=True)
-        else:
-            self._agents = names if len(self._agents) > 100_000 else self._agents | names
+            return
+        if len(self._agents) > AGENTS_REMEMBERED:
+            self._agents.clear()
+        self._agents |= earlier
 
 
 class Writer:

@@ -33,12 +33,13 @@ USING unnest(%(teams)s::bigint[], %(days)s::date[], %(traces)s::uuid[], %(spans)
       AS gone(team_id, day, trace_id, span_id)
 WHERE s.team_id = gone.team_id AND s.day = gone.day AND s.trace_id = gone.trace_id AND s.span_id = gone.span_id;
 
--- add_agents: agents never seen before get the next colour of seven.
-INSERT INTO tracking_agent (team_id, name, colour, first_seen_at)
+-- add_agents: agents never seen before get the next colour of seven; those that were, an earlier first day.
+INSERT INTO tracking_agent AS a (team_id, name, colour, first_seen_at)
 SELECT n.team_id, n.name,
-       2 + ((SELECT count(*) FROM tracking_agent a WHERE a.team_id = n.team_id)
-            + row_number() OVER (PARTITION BY n.team_id ORDER BY n.name) - 1) %% 7,
-       now()
-FROM unnest(%(teams)s::bigint[], %(names)s::text[]) AS n(team_id, name)
+       2 + ((SELECT count(*) FROM tracking_agent t WHERE t.team_id = n.team_id)
+            + row_number() OVER (PARTITION BY n.team_id ORDER BY n.seen, n.name) - 1) %% 7,
+       n.seen
+FROM unnest(%(teams)s::bigint[], %(names)s::text[], %(seen)s::timestamptz[]) AS n(team_id, name, seen)
 ORDER BY n.team_id, n.name
-ON CONFLICT DO NOTHING;
+ON CONFLICT (team_id, name) DO UPDATE SET first_seen_at = excluded.first_seen_at
+WHERE a.first_seen_at > excluded.first_seen_at;

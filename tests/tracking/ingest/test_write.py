@@ -235,6 +235,14 @@ def test_a_run_that_is_full_takes_no_more_and_says_so(
     assert "run_full" in {r.code for r in receipt.rejected}
 
 
+def test_an_agent_is_first_seen_when_its_earliest_run_began(store: Store, team: Team) -> None:
+    stored(store, team, span(1, trace=1, kind=Kind.AGENT, agent="mira", begins=100))
+    stored(store, team, span(1, trace=2, kind=Kind.AGENT, agent="mira", begins=10))
+    stored(store, team, span(1, trace=3, kind=Kind.AGENT, agent="mira", begins=50))
+    agent = Agent.objects.get(team=team, name="mira")
+    assert agent.first_seen_at == Run.objects.filter(team_id=team.id).order_by("started_at")[0].started_at
+
+
 def test_a_declared_agent_is_no_run_to_show(store: Store, team: Team) -> None:
     stored(store, team, span(1, kind=Kind.AGENT, agent="idle", is_declaration=True))
     assert Run.objects.get(team_id=team.id).is_hidden
