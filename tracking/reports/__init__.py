@@ -1,0 +1,9 @@
+"""ROOM: questions asked of the data. Every function takes the team first and answers with frozen values; none writes.
+
+now        home.py team_day.py usual.py             what goes on, what today costs, what is usual
+runs       runs.py run_filters.py run_facets.py search.py found.py   which runs, and what the filters would leave
+one run    run.py spans.py span_tree.py span.py transcript.py        its tree, its bill, one span, what was said
+agents     agents.py agent_runs.py
+money      costs.py change.py prices.py called_models.py
+keeping    audit.py storage.py
+"""
