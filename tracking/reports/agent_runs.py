@@ -55,11 +55,11 @@ NO_RUNS = RunFacts()
 
 def by_agent(team: Team, start: datetime, end: datetime) -> dict[str | None, RunFacts]:
     """Facts of the runs begun in the range, by the agent that started them (None: nobody was named)."""
-    parameters = {"team": team.pk, "start": start, "end": end, "limit": RUNS_READ_MAX}
+    parameters: dict[str, Any] = {"team": team.pk, "start": start, "end": end, "limit": RUNS_READ_MAX}
     with connection.cursor() as cursor:
         cursor.execute(statements("spend")["agent_runs"], parameters)
         rows = cursor.fetchall()
-    return {row[0]: RunFacts(*row[1:10], is_sample=row[10] >= RUNS_READ_MAX) for row in rows}
+    return {row[0]: RunFacts(*row[1:10], row[10] >= RUNS_READ_MAX) for row in rows}
 
 
 @dataclass(frozen=True, slots=True)

@@ -141,7 +141,7 @@ def excludes_most(team_id: int, filters: RunFilters) -> str | None:
         condition, values = where(team_id, loosened)
         with connection.cursor() as db:
             db.execute(
-                f"SELECT count(*) FROM (SELECT FROM tracking_run r WHERE {condition} LIMIT %s) AS some",
+                f"SELECT count(*) FROM (SELECT FROM tracking_run r WHERE {condition} LIMIT %s) AS counted",
                 [*values, FACET_ROWS],
             )
             count = db.fetchone()[0]

@@ -316,7 +316,7 @@ def count_newer(team_id: int, filters: RunFilters, *, after: datetime, most: int
     condition, values = where(team_id, filters)
     with connection.cursor() as db:
         db.execute(
-            f"SELECT count(*) FROM (SELECT FROM tracking_run r WHERE {condition} AND r.started_at > %s LIMIT %s) AS some",
+            f"SELECT count(*) FROM (SELECT FROM tracking_run r WHERE {condition} AND r.started_at > %s LIMIT %s) AS counted",
             [*values, after, most],
         )
         return int(db.fetchone()[0])
