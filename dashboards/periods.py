@@ -83,6 +83,11 @@ class Period:
         return self.to_text in ("", "now")
 
     @property
+    def is_common(self) -> bool:
+        """Whether it is one of the presets that are always in the bar."""
+        return self.is_live and any(preset.is_common and preset.from_text == self.from_text for preset in PRESETS)
+
+    @property
     def label(self) -> str:
         """Short, for the button: ``24h``, ``Month``, ``3 Nov 09:00 to 11:00``."""
         if self.is_live:

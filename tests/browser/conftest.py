@@ -1,0 +1,128 @@
+"""A real Chromium on a real server. Every page a test opens is watched: nothing may be wrong in its console."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+
+import pytest
+from django.core.management import call_command
+from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Page, sync_playwright
+from pytest_django.plugin import DjangoDbBlocker
+
+from tests import chromium
+from tests.browser.site import PASSWORD, Account, Site, fill
+from tests.make import make_key, make_team, make_user
+from tests.server import running_server
+from tracking.pricing import load_bundled
+
+_WHERE = "tests/browser/"
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    for item in items:
+        if _WHERE in item.path.as_posix():
+            item.add_marker(pytest.mark.browser)
+
+
+@dataclass(slots=True)
+class Watched:
+    """What the browser complained of: console errors (CSP violations are), exceptions, requests to elsewhere."""
+
+    origin: str
+    complaints: list[str] = field(default_factory=list)
+    expected: list[str] = field(default_factory=list)
+
+    def expect(self, words: str) -> None:
+        """A complaint with these words is what the test is about."""
+        self.expected.append(words)
+
+    def hear(self, message: ConsoleMessage) -> None:
+        if message.type in ("error", "warning"):
+            self.complaints.append(f"{message.type}: {message.text} ({message.location.get('url', '')})")
+
+    @property
+    def unexpected(self) -> list[str]:
+        return [said for said in self.complaints if not any(words in said for words in self.expected)]
+
+    def watch(self, page: Page) -> None:
+        page.on("console", lambda message: self.hear(message))
+        page.on("pageerror", lambda error: self.complaints.append(f"exception: {error}"))
+        page.on("dialog", lambda dialog: self._dialog(dialog))
+        page.on("request", lambda request: self._request(request.url))
+
+    def _dialog(self, dialog: object) -> None:
+        self.complaints.append("a dialog opened")
+        dialog.dismiss()  # type: ignore[attr-defined]
+
+    def _request(self, url: str) -> None:
+        if not url.startswith((self.origin, "data:", "blob:", "about:")):
+            self.complaints.append(f"a request to {url}")
+
+
+@pytest.fixture(scope="session")
+def site(
+    django_db_setup: None, django_db_blocker: DjangoDbBlocker, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Site]:
+    """Its rows stay for the whole session of browser tests; afterwards the database is empty again."""
+    with django_db_blocker.unblock(), running_server(tmp_path_factory.mktemp("site")) as server:
+        load_bundled()
+        accounts = []
+        for name, person in (("Core", "Alice"), ("Fresh", "Dora"), ("Hostile", "Mallory")):
+            team = make_team(name)
+            make_user(person, team=team, role="admin", password=PASSWORD)
+            accounts.append(Account(f"{person.lower()}@example.org", make_key(team)[1], team.slug))
+        site = Site(server.url, *accounts)
+        try:
+            fill(site)
+            yield site
+        finally:
+            call_command("flush", verbosity=0, interactive=False)
+
+
+@pytest.fixture(scope="session")
+def browser(site: Site) -> Iterator[Browser]:
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=chromium.path(), args=["--no-sandbox"])
+        yield browser
+        browser.close()
+
+
+@pytest.fixture(scope="session")
+def signed_in_as(site: Site, browser: Browser) -> Callable[[Account], BrowserContext]:
+    """A new context in which that person is signed in; each signs in once, by the form."""
+    known: dict[str, object] = {}
+
+    def context(account: Account, **options: object) -> BrowserContext:
+        if account.mail not in known:
+            with browser.new_context() as first:
+                page = first.new_page()
+                page.goto(f"{site.url}/login?next=/settings/account")
+                page.get_by_label("Mail address").fill(account.mail)
+                page.get_by_label("Password").fill(PASSWORD)
+                page.get_by_role("button", name="Sign in").click()
+                page.wait_for_url("**/settings/account")
+                known[account.mail] = first.storage_state()
+        return browser.new_context(storage_state=known[account.mail], **options)  # type: ignore[arg-type]
+
+    return context
+
+
+@pytest.fixture
+def watched(site: Site) -> Iterator[Watched]:
+    """Fails the test on any complaint it did not expect."""
+    watched = Watched(site.url)
+    yield watched
+    assert watched.unexpected == []
+
+
+@pytest.fixture
+def page(
+    site: Site, signed_in_as: Callable[..., BrowserContext], watched: Watched, request: pytest.FixtureRequest
+) -> Iterator[Page]:
+    """Alice of Core. ``@pytest.mark.parametrize("page", [{"color_scheme": "dark"}], indirect=True)`` sets options."""
+    options = {"viewport": {"width": 1400, "height": 900}, "permissions": ["clipboard-read", "clipboard-write"]}
+    with signed_in_as(site.core, **{**options, **getattr(request, "param", {})}) as context:
+        page = context.new_page()
+        watched.watch(page)
+        yield page

@@ -1,0 +1,43 @@
+"""Every page there is, once: what runs over all of them (axe, CSP, hostile strings) reads this list."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class PageOf:
+    """``path`` may hold {run}, {span} and {agent}. ``status`` is what a person who may see it gets."""
+
+    name: str
+    path: str
+    status: int = 200
+
+
+PAGES = (
+    PageOf("home", "/"),
+    PageOf("runs", "/runs?from=now-30d"),
+    PageOf("runs searched", "/runs?from=now-30d&q=has%3Aunpriced%20-env%3Adev"),
+    PageOf("runs, none left", "/runs?from=now-30d&q=agent%3Anobody"),
+    PageOf("run", "/runs/{run}"),
+    PageOf("run, transcript", "/runs/{run}?tab=transcript"),
+    PageOf("run, spans", "/runs/{run}?tab=spans"),
+    PageOf("run, metadata", "/runs/{run}?tab=metadata"),
+    PageOf("run with a span", "/runs/{run}?span={span}"),
+    PageOf("agents", "/agents?from=now-30d"),
+    PageOf("agent", "/agents/{agent}?from=now-30d"),
+    PageOf("costs", "/costs?from=now-30d"),
+    PageOf("costs by two", "/costs?from=now-30d&group_by=agent,model"),
+    PageOf("prices", "/prices"),
+    PageOf("prices, all", "/prices?list=all"),
+    PageOf("price of a model", "/prices?model=gpt-4o"),
+    PageOf("onboarding", "/onboarding"),
+    PageOf("members", "/settings/members"),
+    PageOf("keys", "/settings/keys"),
+    PageOf("retention", "/settings/retention"),
+    PageOf("team", "/settings/team"),
+    PageOf("audit log", "/settings/audit"),
+    PageOf("account", "/settings/account"),
+    PageOf("nothing there", "/nothing", status=404),
+    PageOf("a range that is none", "/runs?from=yesteryear", status=400),
+)

@@ -1,0 +1,118 @@
+"""What stands round every page, in a real browser under the real CSP."""
+
+from __future__ import annotations
+
+import pytest
+from playwright.sync_api import Page, expect
+
+from tests.browser.conftest import Watched
+from tests.browser.pages import PAGES, PageOf
+from tests.browser.site import Site
+
+
+@pytest.mark.parametrize("of", PAGES, ids=lambda of: of.name)
+def test_a_page_loads_without_a_complaint_and_draws_its_figures(site: Site, page: Page, watched: Watched, of: PageOf) -> None:
+    if of.status != 200:
+        watched.expect(f"status of {of.status}")
+    answer = page.goto(site.address(of.path), wait_until="networkidle")
+    assert answer is not None
+    assert answer.status == of.status
+    assert "unsafe" not in answer.headers["content-security-policy"]
+    expect(page.locator("main")).to_be_visible()
+    for figure in page.locator("[data-figure]").all():
+        figure.scroll_into_view_if_needed()
+        expect(figure).to_have_attribute("data-drawn", "true")
+    assert page.evaluate("document.documentElement.scrollWidth") <= 1400
+
+
+@pytest.mark.parametrize("of", PAGES, ids=lambda of: of.name)
+@pytest.mark.parametrize("page", [{"viewport": {"width": 390, "height": 800}}], indirect=True, ids=["390"])
+def test_no_page_is_wider_than_a_telephone(site: Site, page: Page, watched: Watched, of: PageOf) -> None:
+    if of.status != 200:
+        watched.expect(f"status of {of.status}")
+    page.goto(site.address(of.path), wait_until="networkidle")
+    assert page.evaluate("document.documentElement.scrollWidth") <= 390
+
+
+def test_the_theme_goes_round_and_is_there_before_the_page_is_painted(site: Site, page: Page) -> None:
+    page.goto(f"{site.url}/prices")
+    html, button = page.locator("html"), page.locator("[data-theme-next]")
+    assert html.get_attribute("data-theme") is None
+    button.click()
+    expect(html).to_have_attribute("data-theme", "light")
+    button.click()
+    expect(html).to_have_attribute("data-theme", "dark")
+    dark = page.evaluate("getComputedStyle(document.body).backgroundColor")
+    answer = page.goto(f"{site.url}/prices")
+    assert answer is not None
+    assert '<html lang="en" data-theme="dark"' in answer.text()
+    assert page.evaluate("getComputedStyle(document.body).backgroundColor") == dark
+    button.click()
+    assert html.get_attribute("data-theme") is None
+    page.reload()
+    assert html.get_attribute("data-theme") is None
+
+
+def test_a_figure_is_drawn_again_in_the_colours_of_the_other_theme(site: Site, page: Page) -> None:
+    page.goto(f"{site.url}/costs?from=now-7d", wait_until="networkidle")
+    figure = page.locator("[data-figure][data-drawn]").first
+    line = figure.locator(".yaxislayer-above text, .ytick text").first
+    before = line.evaluate("text => getComputedStyle(text).fill")
+    page.locator("[data-theme-next]").click()
+    page.locator("[data-theme-next]").click()
+    expect(page.locator("html")).to_have_attribute("data-theme", "dark")
+    expect(line).not_to_have_css("fill", before)
+
+
+def test_a_page_without_a_chart_does_not_load_plotly_and_is_light(site: Site, page: Page) -> None:
+    sizes: dict[str, int] = {}
+    page.on("response", lambda response: sizes.__setitem__(response.url, len(response.body())))
+    page.goto(f"{site.url}/prices", wait_until="networkidle")
+    assert not any("plotly.min" in url for url in sizes)
+    assert sum(sizes.values()) < 250_000
+
+
+def test_a_request_that_fails_is_said_and_the_page_stays(site: Site, page: Page, watched: Watched) -> None:
+    watched.expect("status of 500")
+    page.goto(f"{site.url}/prices?list=all", wait_until="networkidle")
+    page.route("**/prices?q=*", lambda route: route.fulfill(status=500, body="<div class='toast' data-toast>It broke</div>"))
+    page.locator("[data-search]").fill("claude")
+    expect(page.locator("#toasts")).to_contain_text("It broke")
+    expect(page.locator("table.prices tbody tr").first).to_be_visible()
+
+
+def test_a_server_that_is_away_is_said_once_and_taken_back_when_it_answers(
+    site: Site, page: Page, watched: Watched
+) -> None:
+    watched.expect("ERR_INTERNET_DISCONNECTED")
+    page.goto(f"{site.url}/prices?list=all", wait_until="networkidle")
+    page.context.set_offline(True)
+    page.locator("[data-search]").press_sequentially("cla", delay=250)
+    expect(page.locator("#toasts [data-away]")).to_have_count(1)
+    page.context.set_offline(False)
+    page.locator("[data-search]").fill("claude-sonnet-4-5")
+    expect(page.locator("#prices")).to_contain_text("claude-sonnet-4-5")
+    expect(page.locator("#toasts [data-away]")).to_have_count(0)
+
+
+def test_the_error_page_gives_an_id_that_is_in_the_answer_too(site: Site, page: Page, watched: Watched) -> None:
+    watched.expect("status of 404")
+    answer = page.goto(f"{site.url}/runs/00000000000000000000000000000000")
+    assert answer is not None
+    assert answer.status == 404
+    page.locator(".problem [data-copy]").click()
+    assert page.evaluate("navigator.clipboard.readText()") == answer.headers["x-request-id"]
+
+
+def test_the_time_range_is_typed_and_stands_in_the_address(site: Site, page: Page) -> None:
+    page.goto(f"{site.url}/runs?q=agent%3Arefund-resolver", wait_until="networkidle")
+    page.keyboard.press("t")
+    box = page.locator("#period-text")
+    expect(box).to_be_focused()
+    box.fill("last fortnight")
+    box.press("Enter")
+    expect(page.locator("[data-period] .fault")).to_contain_text("no time range")
+    box.fill("3d")
+    box.press("Enter")
+    page.wait_for_url("**from=now-3d*")
+    assert "q=agent" in page.url
