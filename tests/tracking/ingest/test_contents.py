@@ -199,6 +199,11 @@ def test_a_tools_result_may_stand_in_events() -> None:
     assert (found.input_text, found.output_text) == ('{"q": "x"}', "found")
 
 
+def test_instructions_told_beside_a_system_message_are_told_once() -> None:
+    attributes = {**DETAILS, "gen_ai.input.messages": json.dumps(PARTS_IN)}
+    assert shape(read(attributes).input) == TALK
+
+
 SCHEMA = {"type": "object"}
 
 

@@ -86,6 +86,11 @@ def test_siblings_without_an_id_are_one_call_when_model_tokens_and_time_agree() 
     assert counted(fact(1, 8, tokens=5), fact(2, 9, tokens=5, **sdk)) == [1, 2]
 
 
+def test_siblings_with_different_response_ids_are_two_calls_however_alike() -> None:
+    ours, theirs = fact(1, tokens=5, call_key=3), fact(2, tokens=5, call_key=4, convention="anthropic-sdk")
+    assert counted(ours, theirs) == [1, 2]
+
+
 def test_a_failed_call_told_by_two_libraries_is_one_failed_call() -> None:
     other = {"convention": "anthropic-sdk", "is_error": True}
     assert len(counted(fact(1, is_error=True), fact(2, **other))) == 1

@@ -123,6 +123,11 @@ USAGES: list[tuple[dict[str, Any], Usage | None]] = [
     ),
     (
         {LF: "generation", "langfuse.observation.usage_details":
+         '{"input": 100, "output": 30, "total": 390, "input_cache_read": 200, "input_ephemeral_5m_input_tokens": 60}'},
+        Usage(input_tokens=360, output_tokens=30, cached_tokens=200),
+    ),
+    (
+        {LF: "generation", "langfuse.observation.usage_details":
          '{"prompt_tokens": 316, "completion_tokens": 82, "total_tokens": 398, "prompt_tokens_details.cached_tokens": 208,'
          ' "completion_tokens_details": {"reasoning_tokens": 64}}'},
         Usage(input_tokens=316, output_tokens=82, cached_tokens=208, reasoning_tokens=64),
