@@ -19,6 +19,7 @@ from tracking.errors import Invalid
 from tracking.models import Team
 from tracking.reports import costs as report
 from tracking.reports.agents import colours
+from tracking.reports.change import Change
 from tracking.reports.costs import GROUPS, Line, Measure, Pivot, Value
 
 DEFAULT_RANGE = "now-7d"
@@ -153,7 +154,7 @@ def _pivot(team: Team, question: Question) -> Pivot:
     )
 
 
-def _explained(team: Team, question: Question) -> report.Change:
+def _explained(team: Team, question: Question) -> Change:
     return report.explained(
         team,
         group=question.groups[0],

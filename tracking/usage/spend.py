@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
+from typing import Any
 
 from django.db import connection
 
@@ -60,7 +61,7 @@ def spend_by_agent(
     asked = [start + HOUR * i for start in starts for i in range(hours)]
     if not asked:
         return {}
-    parameters = {"team": team_id, "slice": slices.AGENT, "hours": asked, "size": hours, "agent": agent}
+    parameters: dict[str, Any] = {"team": team_id, "slice": slices.AGENT, "hours": asked, "size": hours, "agent": agent}
     result: dict[str | None, list[Spent]] = {}
     with connection.cursor() as cursor:
         cursor.execute(statements("spend")["by_agent"], parameters)
@@ -86,7 +87,7 @@ def daily_by_agent(team_id: int, first_day: datetime, *, days: int) -> dict[str 
 
 def door(team_id: int, start: datetime, end: datetime) -> dict[str, int]:
     """Spans that reached the door, by what became of them: received, accepted, known, "rejected: <code>"."""
-    parameters = {"team": team_id, "slice": slices.DOOR, "start": start, "end": end}
+    parameters: dict[str, Any] = {"team": team_id, "slice": slices.DOOR, "start": start, "end": end}
     with connection.cursor() as cursor:
         cursor.execute(statements("spend")["door"], parameters)
         return {word: int(count) for word, count in cursor.fetchall()}
