@@ -22,7 +22,7 @@ lint: dev
 	@$(RUN) -m ruff check .
 	@$(RUN) -m ruff format --check .
 	@$(RUN) -m mypy
-	@.venv/bin/lint-imports
+	@.venv/bin/lint-imports --no-cache --no-logo
 
 check: lint  ## lint, types, layers, migrations, tests
 	@$(RUN) -m tests.stack manage.py makemigrations --check --dry-run
