@@ -176,7 +176,7 @@ def _reported_twice(calls: list[SpanFacts]) -> set[int]:
     by_key: dict[Hashable, list[SpanFacts]] = defaultdict(list)
     for call in calls:
         if call.call_key is not None:
-            by_key[call.kind, call.call_key].append(call)
+            by_key[call.kind, call.tool_name, call.call_key].append(call)
     for group in by_key.values():
         if len(group) > 1:
             dropped |= _one_response(group)

@@ -48,6 +48,8 @@ def normalise(spans: list[Span]) -> tuple[list[Span], list[Rejected]]:
         except BadField as bad:
             rejected.append(Rejected(index=index, code=bad.code, message=str(bad)))
         else:
+            if span.agent is not None:
+                span.agent = span.agent.strip() or None  # crewai's roles are texts from files, line ends and all
             kept.append(span)
     return kept, rejected
 

@@ -145,6 +145,11 @@ def test_a_tool_told_twice_ran_once_and_a_tool_inside_a_tool_ran_too() -> None:
     assert counted(*twice) == [1]
 
 
+def test_tools_side_by_side_whose_ids_a_server_numbers_alike_are_all_runs() -> None:
+    both = [fact(n, None, Kind.TOOL, tool_name=name, call_key=7, at=1) for n, name in ((1, "search"), (2, "fetch"))]
+    assert counted(*both) == [1, 2]
+
+
 def test_a_tool_run_again_for_the_same_request_ran_twice() -> None:
     again = [fact(n, None, Kind.TOOL, tool_name="search", call_key=7, at=n * 5_000) for n in (1, 2)]
     assert counted(*again) == [1, 2]

@@ -284,6 +284,7 @@ AGENTS: list[tuple[dict[str, Any], dict[str, Any], str | None]] = [
     ({OI: "AGENT", "graph.node.id": "researcher"}, {}, "researcher"),
     ({OI: "AGENT", "graph.node.name": "researcher", "graph.node.id": "0a1b2c3d4e5f60718293"}, {}, "researcher"),
     ({OI: "AGENT"}, {"name": "Researcher.research._execute_core"}, "Researcher"),
+    ({OI: "AGENT", "graph.node.id": " Researcher\n"}, {}, "Researcher"),
     ({OI: "AGENT"}, {"name": "researcher.run", "scope": "openinference.instrumentation.smolagents"}, "researcher"),
     ({OI: "AGENT"}, {"name": "writer.on_messages_stream"}, "writer"),
     ({OI: "AGENT"}, {"name": "agent_run [writer]"}, "writer"),
