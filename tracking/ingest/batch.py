@@ -17,6 +17,8 @@ class Sender(Protocol):
     def key_id(self) -> str | None: ...
     @property
     def redaction(self) -> str: ...
+    @property
+    def spans_per_day_max(self) -> int | None: ...
 
 
 @dataclass(slots=True, kw_only=True)
@@ -43,8 +45,12 @@ class Batch:
 
 @dataclass(slots=True)
 class Receipt:
-    """accepted: new or changed spans, now committed. known: the same as stored already. rejected: with reasons."""
+    """accepted: new or changed spans, now committed. known: the same as stored already. rejected: with reasons.
+
+    ``is_over_quota``: the team had its spans for today; nothing of the batch was kept, and that is counted.
+    """
 
     accepted: int = 0
     known: int = 0
     rejected: list[Rejected] = field(default_factory=list)
+    is_over_quota: bool = False

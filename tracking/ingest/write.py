@@ -64,8 +64,9 @@ def write(connection: Connection, batches: Sequence[Batch]) -> Written:
     """
     receipts = [Receipt(rejected=list(batch.rejected)) for batch in batches]
     receipt_of = {id(batch): receipt for batch, receipt in zip(batches, receipts, strict=True)}
-    arrivals = _by_run(batches)
     with connection.transaction(), connection.cursor() as cursor:
+        _mark_over_quota(cursor, batches, receipts)
+        arrivals = _by_run([b for b, r in zip(batches, receipts, strict=True) if not r.is_over_quota])
         states = lock_runs(cursor, arrivals)
         states += _begin(cursor, arrivals, {(s.team_id, s.trace_id) for s in states})
         for state in states:
@@ -84,6 +85,19 @@ def write(connection: Connection, batches: Sequence[Batch]) -> Written:
 
 
 # --- read --------------------------------------------------------------------------------------------------------------
+
+
+def _mark_over_quota(cursor: psycopg.Cursor[Any], batches: Sequence[Batch], receipts: Sequence[Receipt]) -> None:
+    """Whole batches that come once a team's spans of today (UTC) are used up; the batch that reaches it is kept."""
+    limits = {b.caller.team_id: b.caller.spans_per_day_max for b in batches if b.caller.spans_per_day_max is not None}
+    if not limits:
+        return
+    cursor.execute(statements("ingest")["accepted_today"], {"teams": list(limits)})
+    accepted = dict(cursor.fetchall())
+    for batch, receipt in zip(batches, receipts, strict=True):
+        limit = limits.get(batch.caller.team_id)
+        if limit is not None and accepted.get(batch.caller.team_id, 0) >= limit:
+            receipt.is_over_quota = True
 
 
 def _by_run(batches: Sequence[Batch]) -> dict[tuple[int, UUID], Arrival]:
@@ -301,11 +315,14 @@ def _door(batches: Sequence[Batch], receipts: Sequence[Receipt]) -> dict[Key, in
         hour = batch.received_ns // 1000
         hour -= hour % HOUR_US
         team_id = batch.caller.team_id
+        counts[Key(team_id, slices.DOOR, hour, "received")] += batch.received
+        if receipt.is_over_quota:
+            counts[Key(team_id, slices.DOOR, hour, "dropped: quota")] += batch.received
+            continue
         counts[Key(team_id, slices.DOOR, hour, "accepted")] += receipt.accepted
         counts[Key(team_id, slices.DOOR, hour, "known")] += receipt.known
         for rejected in receipt.rejected:
             counts[Key(team_id, slices.DOOR, hour, f"rejected: {rejected.code}")] += 1
-        counts[Key(team_id, slices.DOOR, hour, "received")] += batch.received
     return counts
 
 

@@ -22,7 +22,7 @@ from django.conf import settings
 from psycopg import errors as pg
 
 from tracking import retention
-from tracking.errors import Unavailable
+from tracking.errors import QuotaReached, Unavailable
 from tracking.ingest.batch import Batch, Receipt
 from tracking.ingest.run_state import new_day
 from tracking.ingest.write import Written, write
@@ -31,6 +31,7 @@ from tracking.sql import statements
 log = logging.getLogger(__name__)
 
 _RETRIED = (pg.UniqueViolation, pg.DeadlockDetected, pg.SerializationFailure)
+_ONE_MAY_BE_TO_BLAME = (pg.QueryCanceled, pg.LockNotAvailable)
 _TRIES = 6
 AGENTS_REMEMBERED = 100_000
 
@@ -148,6 +149,7 @@ class Writer:
                 self._thread = threading.Thread(target=self._run, name="wflo-writer", daemon=True)
                 self._thread.start()
         future: Future[Receipt] = Future()
+        future.set_running_or_notify_cancel()  # from here on it cannot be cancelled: it will be written
         self._jobs.put((batch, future))
         return future
 
@@ -192,14 +194,18 @@ def _commit(store: Store, jobs: list[Job]) -> None:
     try:
         receipts = store.write([batch for batch, _ in jobs])
     except Exception as error:  # the thread must live, and every waiter must hear
-        if len(jobs) == 1:
+        is_away = isinstance(error, psycopg.OperationalError | psycopg.InterfaceError)
+        if len(jobs) == 1 or (is_away and not isinstance(error, _ONE_MAY_BE_TO_BLAME)):
             _refuse(store, jobs, error)
         else:
             for job in jobs:
                 _commit(store, [job])
         return
     for (_, future), receipt in zip(jobs, receipts, strict=True):
-        future.set_result(receipt)
+        if receipt.is_over_quota:
+            future.set_exception(QuotaReached())
+        else:
+            future.set_result(receipt)
 
 
 def _refuse(store: Store, jobs: list[Job], error: Exception) -> None:

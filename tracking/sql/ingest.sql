@@ -7,6 +7,15 @@ JOIN unnest(%(teams)s::bigint[], %(traces)s::uuid[]) AS wanted(team_id, trace_id
 ORDER BY r.team_id, r.trace_id
 FOR NO KEY UPDATE OF r;
 
+-- accepted_today: spans of each team taken in since midnight UTC.
+SELECT team_id, sum(spans)::bigint FROM (
+  SELECT team_id, spans FROM tracking_usage
+  WHERE team_id = ANY(%(teams)s) AND slice = 11 AND grain = 1 AND agent = 'accepted' AND period = date_trunc('day', now(), 'UTC')
+  UNION ALL
+  SELECT team_id, spans FROM tracking_usage_delta
+  WHERE team_id = ANY(%(teams)s) AND slice = 11 AND agent = 'accepted' AND period >= date_trunc('day', now(), 'UTC')
+) AS taken GROUP BY team_id;
+
 -- taken_external_ids: of the ids that new runs bring, those another run of the team has.
 SELECT r.team_id, r.external_id, r.trace_id
 FROM tracking_run r

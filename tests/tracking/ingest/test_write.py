@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import random
 import threading
+from collections import Counter
 from decimal import Decimal
 from itertools import permutations
 
 import pytest
+from django.db.models import Sum
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -15,12 +17,14 @@ from tests.make import make_team
 from tests.tracking.ingest.snapshot import snapshot
 from tests.tracking.ingest.spans import batch, call, span, stored
 from tracking import invariants
+from tracking.errors import QuotaReached
+from tracking.ingest import writer
 from tracking.ingest.batch import LogContents
 from tracking.ingest.chunks import unpack
 from tracking.ingest.writer import Store
-from tracking.models import Agent, Payload, Run, Team
+from tracking.models import Agent, Payload, Run, Team, UsageDelta
 from tracking.models import Span as SpanRow
-from tracking.usage import fold
+from tracking.usage import fold, slices
 from wflo.spans import Kind, Span, Status
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -233,6 +237,27 @@ def test_a_run_that_is_full_takes_no_more_and_says_so(
     receipt = stored(store, team, *[span(n) for n in range(1, 6)])
     assert (receipt.accepted, [r.index for r in receipt.rejected]) == (3, [3, 4])
     assert "run_full" in {r.code for r in receipt.rejected}
+
+
+def test_a_team_over_its_quota_is_told_and_what_was_dropped_is_counted(store: Store, team: Team) -> None:
+    """I43"""
+    fields = {"spans_per_day_max": 5}
+    kept = store.write([batch(team, *a_run(), **fields)])[0]
+    late = batch(team, span(20), span(21), **fields)
+    fold.fold_all()
+    refused = store.write([late])[0]
+    assert (kept.accepted, refused.is_over_quota) == (9, True)
+    assert SpanRow.objects.filter(team_id=team.id).count() == 9
+    with pytest.raises(QuotaReached):
+        writer.accept(late)
+    writer.stop()
+    door = Counter(
+        {
+            row["agent"]: row["n"]
+            for row in UsageDelta.objects.filter(team=team, slice=slices.DOOR).values("agent").annotate(n=Sum("spans"))
+        }
+    )
+    assert door["dropped: quota"] == 4
 
 
 def test_an_agent_is_first_seen_when_its_earliest_run_began(store: Store, team: Team) -> None:
