@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-_SECURITY = [{"ApiKeyAuth": []}]
+_SECURITY: list[dict[str, list[str]]] = [{"ApiKeyAuth": []}]
 
 
 def _answer(description: str, schema: dict[str, Any] | None = None, media: str = "application/json") -> dict[str, Any]:

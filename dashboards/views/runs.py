@@ -301,7 +301,10 @@ def _figures(team: Team, asked: Asked, found: RunFacets) -> dict[str, Any]:
         figures |= {"run_count": f"{totals.runs or 0:,}", "known_usd": totals.cost_usd, "unpriced_runs": 0}
         figures["unpriced_calls"] = totals.unpriced_calls
     elif found.is_capped:
-        figures["run_count"] = f"{found.matched:,} of the newest {FACET_ROWS:,}"
+        matched = min(found.matched, FACET_ROWS)
+        figures["run_count"] = (
+            f"over {matched:,}" if matched == FACET_ROWS else f"{matched:,} of the newest {FACET_ROWS:,}"
+        )
     return figures
 
 

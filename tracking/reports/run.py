@@ -82,7 +82,8 @@ def find_run(team_id: int, reference: str) -> Found:
     """The team's run of that id, external id or trace id. Raises NotFound, for another team's run too."""
     if not reference or len(reference) > REFERENCE_CHARACTERS_MAX or "\0" in reference:
         raise NotFound("This team has no such run.")
-    terms, values = ["r.external_id = %s"], [reference]
+    terms: list[str] = ["r.external_id = %s"]
+    values: list[Any] = [reference]
     as_id = _uuid(reference)
     if as_id is not None:
         terms += ["r.id = %s", "r.trace_id = %s"]

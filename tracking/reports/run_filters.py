@@ -9,6 +9,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from decimal import Decimal
+from typing import Any
 from uuid import UUID
 
 from tracking.errors import Invalid
@@ -21,7 +22,7 @@ VALUE_CHARACTERS_MAX = 300
 EARLIEST = datetime(1970, 1, 1, tzinfo=UTC)
 LATEST = datetime(9000, 1, 1, tzinfo=UTC)
 
-Sql = tuple[str, list[object]]
+Sql = tuple[str, list[Any]]
 
 TOKENS_SQL = "(r.input_tokens + r.output_tokens)"
 DURATION_SQL = "(extract(epoch FROM coalesce(r.ended_at, r.last_seen_at) - r.started_at) * 1000)"
@@ -161,9 +162,9 @@ def _money(value: object) -> Decimal | None:
 def where(team_id: int, filters: RunFilters) -> Sql:
     """The condition on ``tracking_run r``. Hidden runs (an agent's declaration, no work) never show."""
     parts = ["r.team_id = %s", "NOT r.is_hidden"]
-    values: list[object] = [team_id]
+    values: list[Any] = [team_id]
 
-    def add(part: str, *parameters: object) -> None:
+    def add(part: str, *parameters: Any) -> None:
         parts.append(part)
         values.extend(parameters)
 
@@ -222,7 +223,7 @@ def _term_sql(term: Term) -> Sql:
 
 def _between(expression: str, term: Term) -> Sql:
     parts: list[str] = []
-    values: list[object] = []
+    values: list[Any] = []
     if term.low is not None:
         parts.append(f"{expression} {'>' if term.is_low_open else '>='} %s")
         values.append(term.low)

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import date, datetime
 from decimal import Decimal
+from typing import Any
 from uuid import UUID
 
 from django.conf import settings
@@ -72,7 +73,7 @@ class RunRow:
     id: UUID
     external_id: str | None
     trace_id: UUID
-    day: object
+    day: date
     name: str
     title: str
     output: str
@@ -252,7 +253,7 @@ def _cursor(sort: Sort, value: object, run_id: UUID) -> str:
     return signing.dumps([sort.text, written, run_id.hex], salt=_SALT)
 
 
-def _after(sort: Sort, cursor: str) -> tuple[str, list[object]]:
+def _after(sort: Sort, cursor: str) -> tuple[str, list[Any]]:
     """The condition that a row comes after the cursor's. The cursor is signed: its parts are as they were given."""
     try:
         order, value, run_id = signing.loads(cursor[:1_000], salt=_SALT)

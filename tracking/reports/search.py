@@ -2,7 +2,7 @@
 
     status:failed agent:researcher -env:dev cost:>=0.05 (has:unpriced or has:error) model:(gpt-4o or claude*) "battery"
 
-Terms side by side must all hold. A term that cannot be understood keeps its place, with the reason; nothing is dropped.
+Terms side by side must all hold; `or` joins the two beside it first, so `a or b -c` leaves c out of both. A term that cannot be understood keeps its place, with the reason; nothing is dropped.
 Pure: what a term means in SQL is said in ``run_filters``.
 """
 
@@ -211,44 +211,47 @@ class _Reader:
     pieces: list[Piece] = field(default_factory=list)
 
     def read(self) -> Node | None:
-        node = self._either("", 0)
+        node = self._all("", 0)
         while self.at < len(self.tokens):  # a closing parenthesis nobody opened
             self._note(self.tokens[self.at], "there is nothing open to close")
             self.at += 1
-            self._either("", 0)
+            self._all("", 0)
         return node
 
+    def _all(self, inside: str, depth: int) -> Node | None:
+        """Everything up to a closing parenthesis: terms, and terms joined by ``or``, that must all hold."""
+        parts: list[Node | None] = []
+        while self.at < len(self.tokens) and self.tokens[self.at].kind != "close":
+            if self.tokens[self.at].kind == "or":
+                self._note(self.tokens[self.at], '"or" stands between two terms')
+                self.at += 1
+            else:
+                parts.append(self._either(inside, depth))
+        found = tuple(part for part in parts if part is not None)
+        return None if not found else found[0] if len(found) == 1 else All(found)
+
     def _either(self, inside: str, depth: int) -> Node | None:
-        parts = [self._all(inside, depth)]
-        while self.at < len(self.tokens) and self.tokens[self.at].kind == "or":
-            token = self.tokens[self.at]
+        parts = [self._one(inside, depth)]
+        while self._is_next("or") and self._is_next("term", "open", ahead=1):
+            self._note(self.tokens[self.at], None)
             self.at += 1
-            following = self._all(inside, depth, after_or=token)
-            parts.append(following)
+            parts.append(self._one(inside, depth))
         found = tuple(part for part in parts if part is not None)
         return None if not found else found[0] if len(found) == 1 else Either(found)
 
-    def _all(self, inside: str, depth: int, after_or: _Token | None = None) -> Node | None:
-        has_before = bool(self.pieces) and self.pieces[-1].kind in ("term", "close")
-        place = len(self.pieces)
-        if after_or is not None:
-            self._note(after_or, None)
-        parts: list[Node] = []
-        start = self.at
-        while self.at < len(self.tokens) and self.tokens[self.at].kind in ("term", "open"):
-            token = self.tokens[self.at]
-            self.at += 1
-            node = self._group(token, inside, depth) if token.kind == "open" else self._term(token, inside)
-            if node is not None:
-                parts.append(Not(node) if token.is_negated else node)
-        if after_or is not None and (self.at == start or not has_before):
-            self.pieces[place] = self.pieces[place]._replace(problem='"or" stands between two terms')
-        return None if not parts else parts[0] if len(parts) == 1 else All(tuple(parts))
+    def _is_next(self, *kinds: str, ahead: int = 0) -> bool:
+        return self.at + ahead < len(self.tokens) and self.tokens[self.at + ahead].kind in kinds
+
+    def _one(self, inside: str, depth: int) -> Node | None:
+        token = self.tokens[self.at]
+        self.at += 1
+        node = self._group(token, inside, depth) if token.kind == "open" else self._term(token, inside)
+        return Not(node) if node is not None and token.is_negated else node
 
     def _group(self, token: _Token, inside: str, depth: int) -> Node | None:
         place = len(self.pieces)
         self._note(token, self._group_problem(token, inside, depth))
-        node = self._either(_canonical(token.field) or inside, depth + 1) if depth < DEPTH_MAX else None
+        node = self._all(_canonical(token.field) or inside, depth + 1) if depth < DEPTH_MAX else None
         if self.at < len(self.tokens) and self.tokens[self.at].kind == "close":
             self._note(self.tokens[self.at], None)
             self.at += 1

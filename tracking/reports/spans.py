@@ -194,7 +194,8 @@ def load(team_id: int, whole: Tree, places: Iterable[Place]) -> None:
 
 def _spans_of(team_id: int, runs: Sequence[RunRow]) -> list[ReadSpan]:
     if len(runs) == 1:
-        condition, values = "day = %s AND trace_id = %s", [runs[0].day, runs[0].trace_id]
+        condition = "day = %s AND trace_id = %s"
+        values: list[Any] = [runs[0].day, runs[0].trace_id]
     else:
         condition = "day = ANY(%s) AND trace_id = ANY(%s)"
         values = [sorted({run.day for run in runs}), [run.trace_id for run in runs]]

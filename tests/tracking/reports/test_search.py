@@ -36,8 +36,15 @@ from tracking.reports.search import All, Either, Not, Term, parse
         ("status:(failed or running)", Either((Term("status", "failed"), Term("status", "running")))),
         ("status:(failed OR killed) -user:u1", All((
             Either((Term("status", "failed"), Term("status", "killed"))), Not(Term("user", "u1"))))),
+        (
+            "cost:>1 or has:unpriced -env:dev",
+            All((
+                Either((Term("cost", low=Decimal(1), is_low_open=True), Term("has", "unpriced"))),
+                Not(Term("env", "dev")),
+            )),
+        ),
         ("-(env:dev or env:test)", Not(Either((Term("env", "dev"), Term("env", "test"))))),
-        ("a b or c", Either((All((Term("text", "a"), Term("text", "b"))), Term("text", "c")))),
+        ("a b or c", All((Term("text", "a"), Either((Term("text", "b"), Term("text", "c")))))),
         ("", None),
     ],
 )  # fmt: skip
