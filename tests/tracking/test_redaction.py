@@ -61,6 +61,7 @@ def secrets() -> list[str]:
 
 @pytest.mark.parametrize("around", ["{}", "my key is {} thanks", '{{"key": "{}"}}', "a={}&b=2", "({})"])
 def test_secrets_are_found_wherever_they_stand(around: str) -> None:
+    """I44"""
     kept = []
     for secret in secrets():
         body = orjson.dumps({"attributes": {"input.value": around.format(secret.replace('"', ""))}})
@@ -84,6 +85,7 @@ def test_a_password_in_an_address_goes_and_the_rest_stays() -> None:
      "550e8400-e29b-41d4-a716-446655440000", "sk-short", "task-12345678901234567890"],
 )  # fmt: skip
 def test_ids_counts_and_times_are_left_alone(text: str) -> None:
+    """I44"""
     assert ALL.words(text) == text
 
 

@@ -175,6 +175,7 @@ def test_a_step_belongs_to_the_nearest_agent_above_it() -> None:
 
 
 def test_own_parents_and_circles_end_and_give_one_answer() -> None:
+    """I33"""
     spans = [
         fact(1, 1, Kind.AGENT, own_agent="self"),
         fact(2, 3, Kind.CHAIN),

@@ -36,6 +36,7 @@ def test_a_span_without_its_parent_is_shown_and_marked() -> None:
 
 
 def test_circles_and_self_parents_end_and_are_marked() -> None:
+    """I33"""
     found = lines([node(1), node(2, 2), node(3, 5), node(4, 3), node(5, 4)])
     assert found == [(1, 0, "root"), (2, 0, "looped"), (3, 0, "looped"), (4, 1, "child"), (5, 2, "child")]
 
