@@ -19,11 +19,11 @@ TIMES_FROM = 2  # three times as much reads better than 200% above
 
 
 @register.simple_tag
-def above(now: Decimal | None, usual: Decimal | None) -> str:
+def above(now: Decimal | float | None, usual: Decimal | float | None) -> str:
     """``12% above``, ``8% below``, ``4 times``; ``about as on`` within half a percent; empty when it cannot be said."""
     if now is None or not usual:
         return ""
-    moved = now / usual - 1
+    moved = Decimal(now) / Decimal(usual) - 1
     if abs(moved) < Decimal("0.005"):
         return "about as on"
     if moved >= TIMES_FROM:
