@@ -36,6 +36,16 @@ def home() -> Iterator[Path]:
     shutil.rmtree(top)
 
 
+@pytest.fixture(scope="module")
+def running() -> Iterator[Stack]:
+    """One that stays."""
+    top = Path(tempfile.mkdtemp(prefix="wflo-"))
+    top.chmod(0o755)
+    yield devstack.start(top / "home")
+    devstack.stop(top / "home")
+    shutil.rmtree(top)
+
+
 def write(stack: Stack, word: str) -> None:
     with psycopg.connect(stack.database_url) as link:
         link.execute("CREATE TABLE IF NOT EXISTS words (word text)")
@@ -52,14 +62,8 @@ def words(stack: Stack) -> tuple[list[str], list[str]]:
     return rows, kept
 
 
-def test_what_was_written_is_there_after_a_stop_and_a_start(home: Path) -> None:
-    write(devstack.start(home), "kept")
-    devstack.stop(home)
-    assert words(devstack.start(home)) == (["kept"], ["kept"])
-
-
-def test_a_second_start_takes_over_what_runs(home: Path) -> None:
-    assert devstack.start(home) == devstack.start(home)
+def test_a_second_start_takes_over_what_runs(running: Stack) -> None:
+    assert devstack.start(running.home) == running
 
 
 @pytest.mark.parametrize("name", ["postgres", "valkey"])
@@ -74,15 +78,12 @@ def test_a_killed_server_starts_again_with_what_it_had(home: Path, name: str) ->
     assert again.pids[name] != stack.pids[name]
 
 
-def test_two_folders_live_side_by_side(home: Path) -> None:
-    other = home.parent / "another"
-    try:
-        one, two = devstack.start(home), devstack.start(other)
-        write(one, "one")
-        write(two, "two")
-        assert (words(one), words(two)) == ((["one"], ["one"]), (["two"], ["two"]))
-    finally:
-        devstack.stop(other)
+def test_two_folders_live_side_by_side_and_keep_what_they_have(home: Path, running: Stack) -> None:
+    write(running, "one")
+    write(devstack.start(home), "two")
+    devstack.stop(home)
+    assert words(running) == (["one"], ["one"])
+    assert words(devstack.start(home)) == (["two"], ["two"])
 
 
 def test_ports_taken_by_others_since_are_changed(home: Path) -> None:
@@ -108,24 +109,23 @@ def test_a_first_start_that_was_cut_off_is_begun_anew(home: Path) -> None:
     write(devstack.start(home), "whole")
 
 
-def test_both_listen_at_loopback_only_and_ask_for_a_password(home: Path) -> None:
-    stack = devstack.start(home)
-    without = stack.database_url.replace(stack.database_url.split(":")[2].split("@")[0], "wrong")
+def test_both_listen_at_loopback_only_and_ask_for_a_password(running: Stack) -> None:
+    without = running.database_url.replace(running.database_url.split(":")[2].split("@")[0], "wrong")
     with pytest.raises(psycopg.OperationalError, match="password authentication failed"):
         psycopg.connect(without)
-    port = int(stack.redis_url.rpartition(":")[2].split("/")[0])
+    port = int(running.redis_url.rpartition(":")[2].split("/")[0])
     with redis.Redis(port=port) as link, pytest.raises(redis.AuthenticationError):
         link.ping()
-    with psycopg.connect(stack.database_url) as sql:
+    with psycopg.connect(running.database_url) as sql:
         assert sql.execute("SHOW listen_addresses").fetchone() == ("127.0.0.1",)
         assert sql.execute("SHOW synchronous_commit").fetchone() == ("on",)
         assert sql.execute("SHOW fsync").fetchone() == ("on",)
         assert sql.execute("SELECT lower('ÄÉ'), current_setting('TimeZone')").fetchone() == ("äé", "UTC")
-    with redis.Redis.from_url(stack.redis_url, decode_responses=True) as link:
+    with redis.Redis.from_url(running.redis_url, decode_responses=True) as link:
         assert link.config_get("maxmemory-policy")["maxmemory-policy"] == "noeviction"
         assert link.config_get("appendonly")["appendonly"] == "yes"
         assert link.config_get("bind")["bind"] == "127.0.0.1"
-    for secret in (home / "stack.json", home / "valkey" / "valkey.conf"):
+    for secret in (running.home / "stack.json", running.home / "valkey" / "valkey.conf"):
         assert stat.S_IMODE(secret.stat().st_mode) == 0o600
 
 
