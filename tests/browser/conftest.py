@@ -23,6 +23,12 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         if _WHERE in item.path.as_posix():
             item.add_marker(pytest.mark.browser)
+            item.add_marker(pytest.mark.django_db)  # else no database of tests is made, and the real one is used
+
+
+@pytest.fixture(autouse=True)
+def _django_db_marker() -> None:
+    """pytest-django would open a transaction for each marked test; the browser's server could not see into it."""
 
 
 @dataclass(slots=True)

@@ -112,7 +112,9 @@ def fill(site: Site) -> None:
     site.send(site.core, shown)
     for day in range(6):
         site.send(site.core, refund_run(new_trace(), hours_ago=24 * day + 1))
-        site.send(site.core, refund_run(new_trace(), hours_ago=24 * day + 2, model="gpt-4o-mini", words="Where is my parcel"))
+        site.send(
+            site.core, refund_run(new_trace(), hours_ago=24 * day + 2, model="gpt-4o-mini", words="Where is my parcel")
+        )
     site.send(site.core, refund_run(new_trace(), hours_ago=3, model="house-model-7b", words="Price me"))
     site.send(site.core, refund_run(new_trace(), hours_ago=4, failed=True, words="This one fails"))
     site.places |= {"run": shown[0]["trace_id"], "span": shown[1]["span_id"], "agent": quote(AGENT)}

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 from playwright.sync_api import Page, expect
 
+from tests.browser.axe import serious
 from tests.browser.conftest import Watched
 from tests.browser.pages import PAGES, PageOf
 from tests.browser.site import Site
@@ -13,9 +14,11 @@ WIDTH = "document.documentElement.scrollWidth"
 
 
 @pytest.mark.parametrize("of", PAGES, ids=lambda of: of.name)
-def test_a_page_loads_without_a_complaint_draws_its_figures_and_fits_a_telephone(site: Site, page: Page, watched: Watched, of: PageOf) -> None:
+def test_a_page_is_sound(site: Site, page: Page, watched: Watched, of: PageOf) -> None:
+    """No complaint, its figures drawn, nothing serious for axe in either theme, and not wider than a telephone."""
     if of.status != 200:
         watched.expect(f"status of {of.status}")
+    page.emulate_media(color_scheme="light", reduced_motion="reduce")
     answer = page.goto(site.address(of.path), wait_until="networkidle")
     assert answer is not None
     assert answer.status == of.status
@@ -25,6 +28,9 @@ def test_a_page_loads_without_a_complaint_draws_its_figures_and_fits_a_telephone
         figure.scroll_into_view_if_needed()
         expect(figure).to_have_attribute("data-drawn", "true")
     assert page.evaluate(WIDTH) <= 1400
+    assert serious(page) == []
+    page.emulate_media(color_scheme="dark", reduced_motion="reduce")
+    assert serious(page) == []
     page.set_viewport_size({"width": 390, "height": 800})
     expect(page.locator(".nav")).to_have_css("position", "sticky")
     assert page.evaluate(WIDTH) <= 390
@@ -72,7 +78,9 @@ def test_a_request_that_fails_is_said_and_the_page_stays(site: Site, page: Page,
     watched.expect("status of 500")
     watched.expect("Response Status Error Code 500")
     page.goto(f"{site.url}/prices?list=all", wait_until="networkidle")
-    page.route("**/prices?q=*", lambda route: route.fulfill(status=500, body="<div class='toast' data-toast>It broke</div>"))
+    page.route(
+        "**/prices?q=*", lambda route: route.fulfill(status=500, body="<div class='toast' data-toast>It broke</div>")
+    )
     page.locator("[data-search]").fill("claude")
     expect(page.locator("#toasts")).to_contain_text("It broke")
     expect(page.locator("table.prices tbody tr").first).to_be_visible()

@@ -17,7 +17,8 @@ def runs(site: Site, page: Page) -> Page:
 
 
 @pytest.mark.parametrize(
-    ("key", "path"), [("h", "/"), ("r", "/runs"), ("a", "/agents"), ("c", "/costs"), ("p", "/prices"), ("s", "/settings/members")]
+    ("key", "path"),
+    [("h", "/"), ("r", "/runs"), ("a", "/agents"), ("c", "/costs"), ("p", "/prices"), ("s", "/settings/members")],
 )
 def test_g_and_a_letter_go_to_a_page(site: Site, page: Page, key: str, path: str) -> None:
     page.goto(f"{site.url}/onboarding", wait_until="networkidle")
