@@ -97,5 +97,5 @@ def frame(request: HttpRequest) -> dict[str, Frame]:
 
 def is_fragment(request: HttpRequest) -> bool:
     """Whether htmx asks for a part of a page. A restored page from the history is whole."""
-    htmx = getattr(request, "htmx", None)
+    htmx: Any = getattr(request, "htmx", None)
     return bool(htmx) and not htmx.history_restore_request and not htmx.boosted

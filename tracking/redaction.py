@@ -50,8 +50,7 @@ class Redactor:
     def body(self, raw: bytes) -> bytes:
         if self._pattern is None or self._pattern.search(raw) is None:
             return raw
-        cleaned: bytes = self._pattern.sub(self._replacement, raw)
-        return cleaned
+        return bytes(self._pattern.sub(self._replacement, raw))
 
     def words(self, text: str) -> str:
         if self._pattern is None or not text:

@@ -21,4 +21,4 @@ def close_idle(now: datetime | None = None) -> int:
             statements("runs")["close_idle"],
             {"before": now - timedelta(minutes=settings.LIMITS["run_idle_minutes"]), "limit": 1_000},
         )
-        return cursor.rowcount
+        return int(cursor.rowcount)

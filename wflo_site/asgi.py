@@ -7,12 +7,13 @@ itself. Each answers with and without a trailing slash, and none ever redirects.
 from __future__ import annotations
 
 import os
+from typing import Any
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "wflo_site.settings")
 
 from django.core.asgi import get_asgi_application
 
-django_application = get_asgi_application()
+django_application: Any = get_asgi_application()
 
 from tracking.ingest import api as ingest  # noqa: E402  models are ready only now
 from tracking.ingest.body import Receive, Scope, Send  # noqa: E402

@@ -106,13 +106,30 @@ class Run(models.Model):
         ]
         indexes: ClassVar = [
             # the runs list, and every filter of it: newest first within a team
-            models.Index("team_id", models.F("started_at").desc(), models.F("id").desc(), name="run_list", condition=models.Q(is_hidden=False)),
+            models.Index(
+                "team_id",
+                models.F("started_at").desc(),
+                models.F("id").desc(),
+                name="run_list",
+                condition=models.Q(is_hidden=False),
+            ),
             # running now: home page, closing idle runs
             models.Index(fields=["team", "last_seen_at"], name="run_running", condition=models.Q(status="running")),
-            models.Index(fields=["team", "session_id", "started_at"], name="run_session", condition=models.Q(session_id__isnull=False)),
-            models.Index(fields=["team", "user_id", "started_at"], name="run_user", condition=models.Q(user_id__isnull=False)),
+            models.Index(
+                fields=["team", "session_id", "started_at"],
+                name="run_session",
+                condition=models.Q(session_id__isnull=False),
+            ),
+            models.Index(
+                fields=["team", "user_id", "started_at"], name="run_user", condition=models.Q(user_id__isnull=False)
+            ),
             # "what did it cost most": sort by cost
-            models.Index("team_id", models.F("cost_usd").desc(nulls_last=True), name="run_cost", condition=models.Q(is_hidden=False)),
+            models.Index(
+                "team_id",
+                models.F("cost_usd").desc(nulls_last=True),
+                name="run_cost",
+                condition=models.Q(is_hidden=False),
+            ),
             # an agent's page: what the runs it starts cost, newest first
             models.Index(
                 "team_id",

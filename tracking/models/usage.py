@@ -72,7 +72,18 @@ class Usage(UsageColumns):
         DAY = 1
 
     pk = models.CompositePrimaryKey(
-        "team_id", "grain", "slice", "period", "agent", "model", "provider", "tool", "kind", "user_id", "key_id", "environment"
+        "team_id",
+        "grain",
+        "slice",
+        "period",
+        "agent",
+        "model",
+        "provider",
+        "tool",
+        "kind",
+        "user_id",
+        "key_id",
+        "environment",
     )
     grain = models.SmallIntegerField(choices=Grain)
 
@@ -82,4 +93,3 @@ class Usage(UsageColumns):
 
     def __str__(self) -> str:
         return f"usage of {self.period}"
-

@@ -6,6 +6,7 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from typing import Any
 from uuid import UUID
 
 from django.conf import settings
@@ -72,7 +73,7 @@ def find(team: Team, text: str, *, limit: int = 5) -> Found:
 
 
 def _runs(team: Team, text: str, limit: int) -> list[FoundRun]:
-    asked = {"team": team.pk, "limit": limit, "text": text, "newest": settings.LIMITS["palette_runs_searched"]}
+    asked: dict[str, Any] = {"team": team.pk, "limit": limit, "text": text, "newest": settings.LIMITS["palette_runs_searched"]}
     digits = text.lower().replace("-", "")
     with connection.cursor() as cursor:
         found: dict[UUID, FoundRun] = {}
