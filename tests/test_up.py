@@ -6,6 +6,8 @@ import os
 import shutil
 import signal
 import socket
+import subprocess
+import sys
 import tempfile
 from collections.abc import Callable, Iterator
 from functools import partial
@@ -16,10 +18,14 @@ import pytest
 
 from tests.running import Running
 from wflo_site import devstack
+from wflo_site.child import MARK
 from wflo_site.processes import alive, wait_until
 from wflo_site.store_troubles import database_trouble, redis_trouble
 
 BACK_SECONDS = 30
+
+# A child of the killed supervisor that does not end when asked.
+DEAF = "import signal, time; signal.signal(signal.SIGTERM, signal.SIG_IGN); print('deaf', flush=True); time.sleep(120)"
 
 Start = Callable[..., Running]
 
@@ -109,13 +115,16 @@ def test_whatever_is_killed_comes_back(up: Start) -> None:
     assert wait_until(lambda: not any(alive(pid) for pid in before.values()), seconds=BACK_SECONDS)
     assert wait_until(lambda: key_is_good(running, key), seconds=BACK_SECONDS), running.said
 
-    worker = running.child("worker")
-    assert worker is not None
-    worker.suspend()  # one that cannot hear that its parent died
+    deaf = subprocess.Popen(
+        [sys.executable, "-c", DEAF], env={**os.environ, MARK: str(running.home)}, stdout=subprocess.PIPE
+    )
+    assert deaf.stdout is not None
+    assert deaf.stdout.readline() == b"deaf\n"
     running.end(signal.SIGKILL)
     again = up(port=running.port).greeted()
     assert key_is_good(again, key)
-    assert not alive(worker.pid)
+    assert deaf.wait(timeout=BACK_SECONDS) == -signal.SIGKILL
+    deaf.stdout.close()
     assert again.end() == 0
     assert again.everything() == []
 
@@ -190,6 +199,7 @@ def test_what_is_wrong_with_redis_is_said_in_one_sentence(stores: devstack.Stack
         ({"WFLO_DATABASE_URL": "postgresql://h:5432"}, "WFLO_DATABASE_URL names no database: end it with /name."),
         ({"WFLO_DATABASE_URL": "postgresql://h:1/db", "WFLO_REDIS_URL": "redis://h:1"}, "The host of h:1 is not known"),
         ({"WFLO_REDIS_URL": "127.0.0.1:6379"}, "WFLO_REDIS_URL is not an address of the form redis://"),
+        ({"WFLO_ENV": "production"}, "WFLO_SECRET_KEY is not set: in production give it 50 random characters."),
         ({"WFLO_WEB_PROCESSES": "many"}, "WFLO_WEB_PROCESSES is 'many': give a number from 1 to 256."),
         ({"WFLO_HOST": "192.0.2.1"}, "WFLO_HOST 192.0.2.1 is no address of this machine"),
         ({"WFLO_HOME": "/dev/null"}, "WFLO_HOME /dev/null is not a folder: set WFLO_HOME to a folder."),
