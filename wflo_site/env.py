@@ -26,17 +26,6 @@ def env_int(name: str, default: int, *, low: int = 0, high: int = 2**31) -> int:
     return value
 
 
-def env_bool(name: str, default: bool) -> bool:
-    text = env_str(name).lower()
-    if not text:
-        return default
-    if text in ("1", "true", "yes", "on"):
-        return True
-    if text in ("0", "false", "no", "off"):
-        return False
-    raise ImproperlyConfigured(f"{name} is {text!r}: give true or false.")
-
-
 def env_choice(name: str, default: str, choices: tuple[str, ...]) -> str:
     text = env_str(name, default)
     if text not in choices:
@@ -44,12 +33,23 @@ def env_choice(name: str, default: str, choices: tuple[str, ...]) -> str:
     return text
 
 
-def secret_kept_in(home: Path, name: str) -> str:
-    """The secret in ``home/name``, made on first use, readable by its owner only."""
-    path = home / name
+def env_secret(name: str, *, kept: Path | None) -> str:
+    """The variable, else the secret in the file ``kept``, made on first use, readable by its owner only.
+
+    None: the variable must be given.
+    """
+    given = env_str(name)
+    if given:
+        return given
+    if kept is None:
+        raise ImproperlyConfigured(f"{name} is not set: in production give it 50 random characters.")
+    return _kept_in(kept)
+
+
+def _kept_in(path: Path) -> str:
     if path.exists():
         return path.read_text().strip()
-    home.mkdir(parents=True, exist_ok=True)
+    path.parent.mkdir(parents=True, exist_ok=True)
     secret = secrets.token_urlsafe(50)
     try:
         with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:

@@ -9,7 +9,7 @@ from typing import Any
 from csp.constants import NONE, SELF
 
 from wflo_site.database_url import database
-from wflo_site.env import env_choice, env_int, env_str, secret_kept_in
+from wflo_site.env import env_choice, env_int, env_secret, env_str
 from wflo_site.oidc import oidc_origin, oidc_server
 from wflo_site.store_urls import store_urls
 
@@ -23,10 +23,7 @@ WFLO_PORT = env_int("WFLO_PORT", 8000, low=1, high=65535)
 WFLO_PUBLIC_URL = env_str("WFLO_PUBLIC_URL", f"http://{WFLO_HOST}:{WFLO_PORT}").rstrip("/")
 DEBUG = False
 
-SECRET_KEY_IS_GIVEN = bool(env_str("WFLO_SECRET_KEY"))
-SECRET_KEY = env_str("WFLO_SECRET_KEY") or (
-    "unset" if WFLO_ENV == "production" else secret_kept_in(WFLO_HOME, "secret_key")
-)
+SECRET_KEY = env_secret("WFLO_SECRET_KEY", kept=None if WFLO_ENV == "production" else WFLO_HOME / "secret_key")
 ALLOWED_HOSTS = env_str("WFLO_ALLOWED_HOSTS", "*" if WFLO_ENV != "production" else WFLO_HOST).split(",")
 CSRF_TRUSTED_ORIGINS = [WFLO_PUBLIC_URL]
 
