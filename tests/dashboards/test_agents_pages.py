@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from html import unescape
 
 import orjson
 import pytest
@@ -39,8 +40,8 @@ def text_of(client: Client, address: str, **headers: str) -> str:
 
 
 def figure_of(text: str, name: str) -> dict[str, list[dict[str, object]]]:
-    island = text.split(f'<script id="{name}" type="application/json">')[1].split("</script>")[0]
-    found: dict[str, list[dict[str, object]]] = orjson.loads(island)
+    island = text.split(f'<div hidden id="{name}">')[1].split("</div>")[0]
+    found: dict[str, list[dict[str, object]]] = orjson.loads(unescape(island))
     return found
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 from collections.abc import Iterator
+from html import unescape
 
 import orjson
 import pytest
@@ -69,7 +70,7 @@ def test_measures_and_groups_keep_the_rest_of_the_address(week: Team, client: Cl
 
 def test_the_chart_has_a_bar_for_each_agent_and_a_click_narrows(week: Team, client: Client) -> None:
     text = text_of(client, "/costs")
-    figure = orjson.loads(text.split('<script id="fig-costs" type="application/json">')[1].split("</script>")[0])
+    figure = orjson.loads(unescape(text.split('<div hidden id="fig-costs">')[1].split("</div>")[0]))
     assert {trace["meta"] for trace in figure["data"]} == {"writer", "planner", "=cmd()"}
     assert (figure["layout"]["barmode"], figure["acts"]["click"], figure["acts"]["drag"]) == ("stack", "agent", True)
     assert sum(sum(trace["y"]) for trace in figure["data"]) == pytest.approx(0.60)
