@@ -66,11 +66,11 @@ class Watched:
             self.complaints.append(f"a request to {url}")
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def site(
     django_db_setup: None, django_db_blocker: DjangoDbBlocker, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Site]:
-    """Its rows stay for the whole session of browser tests; afterwards the database is empty again."""
+    """Its rows stay for all browser tests; afterwards the database is empty again."""
     with django_db_blocker.unblock(), running_server(tmp_path_factory.mktemp("site")) as server:
         load_bundled()
         accounts = []
@@ -86,7 +86,7 @@ def site(
             call_command("flush", verbosity=0, interactive=False)
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def browser(site: Site) -> Iterator[Browser]:
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=chromium.path(), args=["--no-sandbox"])
@@ -94,7 +94,7 @@ def browser(site: Site) -> Iterator[Browser]:
         browser.close()
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def signed_in_as(site: Site, browser: Browser) -> Callable[[Account], BrowserContext]:
     """A new context in which that person is signed in; each signs in once, by the form."""
     known: dict[str, object] = {}
