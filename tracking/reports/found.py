@@ -73,7 +73,12 @@ def find(team: Team, text: str, *, limit: int = 5) -> Found:
 
 
 def _runs(team: Team, text: str, limit: int) -> list[FoundRun]:
-    asked: dict[str, Any] = {"team": team.pk, "limit": limit, "text": text, "newest": settings.LIMITS["palette_runs_searched"]}
+    asked: dict[str, Any] = {
+        "team": team.pk,
+        "limit": limit,
+        "text": text,
+        "newest": settings.LIMITS["palette_runs_searched"],
+    }
     digits = text.lower().replace("-", "")
     with connection.cursor() as cursor:
         found: dict[UUID, FoundRun] = {}
