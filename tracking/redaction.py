@@ -59,7 +59,7 @@ class Redactor:
 
     def _replacement(self, match: Any) -> bytes:
         found: bytes = match.group()
-        name = self._names[match.lastindex - 1]
+        name = self._names[int(match.lastindex) - 1]
         if name == "card" and not _is_card(found):
             return found
         if name == "url_password":
