@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
 
 import pytest
 from django.core.management import call_command
-from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Page, sync_playwright
+from playwright.sync_api import Browser, BrowserContext, Page, sync_playwright
 from pytest_django.plugin import DjangoDbBlocker
 
 from tests import chromium
 from tests.browser.site import PASSWORD, Account, Site, fill
+from tests.browser.watched import Watched
 from tests.make import make_key, make_team, make_user
 from tests.server import running_server
 from tracking.pricing import load_bundled
@@ -31,42 +31,7 @@ def _django_db_marker() -> None:
     """pytest-django would open a transaction for each marked test; the browser's server could not see into it."""
 
 
-@dataclass(slots=True)
-class Watched:
-    """What the browser complained of: console errors (CSP violations are), exceptions, requests to elsewhere."""
-
-    origin: str
-    complaints: list[str] = field(default_factory=list)
-    expected: list[str] = field(default_factory=list)
-
-    def expect(self, words: str) -> None:
-        """A complaint with these words is what the test is about."""
-        self.expected.append(words)
-
-    def hear(self, message: ConsoleMessage) -> None:
-        if message.type in ("error", "warning"):
-            self.complaints.append(f"{message.type}: {message.text} ({message.location.get('url', '')})")
-
-    @property
-    def unexpected(self) -> list[str]:
-        return [said for said in self.complaints if not any(words in said for words in self.expected)]
-
-    def watch(self, page: Page) -> None:
-        page.on("console", lambda message: self.hear(message))
-        page.on("pageerror", lambda error: self.complaints.append(f"exception: {error}"))
-        page.on("dialog", lambda dialog: self._dialog(dialog))
-        page.on("request", lambda request: self._request(request.url))
-
-    def _dialog(self, dialog: object) -> None:
-        self.complaints.append("a dialog opened")
-        dialog.dismiss()  # type: ignore[attr-defined]
-
-    def _request(self, url: str) -> None:
-        if not url.startswith((self.origin, "data:", "blob:", "about:")):
-            self.complaints.append(f"a request to {url}")
-
-
-@pytest.fixture(scope="package")
+@pytest.fixture(scope="session")
 def site(
     django_db_setup: None, django_db_blocker: DjangoDbBlocker, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Site]:
@@ -86,7 +51,7 @@ def site(
             call_command("flush", verbosity=0, interactive=False)
 
 
-@pytest.fixture(scope="package")
+@pytest.fixture(scope="session")
 def browser(site: Site) -> Iterator[Browser]:
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=chromium.path(), args=["--no-sandbox"])
@@ -94,7 +59,7 @@ def browser(site: Site) -> Iterator[Browser]:
         browser.close()
 
 
-@pytest.fixture(scope="package")
+@pytest.fixture(scope="session")
 def signed_in_as(site: Site, browser: Browser) -> Callable[[Account], BrowserContext]:
     """A new context in which that person is signed in; each signs in once, by the form."""
     known: dict[str, object] = {}

@@ -6,9 +6,9 @@ import pytest
 from playwright.sync_api import Page, expect
 
 from tests.browser.axe import serious
-from tests.browser.conftest import Watched
 from tests.browser.pages import PAGES, PageOf
 from tests.browser.site import Site
+from tests.browser.watched import Watched
 
 WIDTH = "document.documentElement.scrollWidth"
 

@@ -12,10 +12,10 @@ from urllib.parse import quote
 import pytest
 from playwright.sync_api import BrowserContext, Page, expect
 
-from tests.browser.conftest import Watched
 from tests.browser.hostile import PAYLOADS
 from tests.browser.pages import PAGES, PageOf
 from tests.browser.site import Site, new_trace
+from tests.browser.watched import Watched
 
 _PWNED = "window.pwned === undefined"
 
