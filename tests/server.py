@@ -44,8 +44,10 @@ def free_port() -> int:
 
 def database_url() -> str:
     """The address of the database the tests run in."""
+    name = settings.DATABASES["default"]["NAME"]
+    assert name.endswith("_test"), f"{name} is no test database: nothing may be written to it"
     url = urlsplit(os.environ["WFLO_DATABASE_URL"])
-    return urlunsplit(url._replace(path=f"/{settings.DATABASES['default']['NAME']}"))
+    return urlunsplit(url._replace(path=f"/{name}"))
 
 
 @contextmanager
