@@ -1,13 +1,18 @@
 """The core: rows, money, and doors for machines. It remembers what ``wflo`` decides.
 
-models/     every table, one file a concept
-ingest/     traces come in: ``accept(caller, spans)`` -> Receipt
-pricing.py  dated prices -> what a span cost, or unknown
-usage/      sums kept as spans arrive; folding, latency histograms
-reports/    questions asked of the data; every function takes the team first
-keys.py     API keys -> Caller
-audit.py    who changed what
-retention.py  partitions made ahead, old ones dropped
-api.py      the management and reading API under /api/v1
-tasks.py    what the clock calls
+Lower lines know nothing of higher ones (``[tool.importlinter]`` in pyproject.toml).
+
+*_api.py       /api/v1 for programs: reading, usage, keys; reading_json.py, reading_schemas.py beside them
+tasks.py       what the clock calls; admin.py, management/: what operators do
+demo/          a plausible team, sent through the front door
+reports/       questions asked of the data; every function takes the team first
+ingest/        traces come in: bytes -> spans -> what they mean -> one transaction
+pricing.py     what a call cost, or unknown; price_book.py, price_map.py, price_input.py below it
+keys.py        API keys -> Caller; teams.py: who sits where with which role
+retention.py   partitions made ahead, old ones dropped; runs.py closes those that went quiet; invariants.py checks
+usage/         sums kept as spans arrive; folding, latency histograms
+audit.py       who changed what
+codes.py       kinds, statuses and ids as columns hold them; moments.py, redaction.py, sql/
+models/        every table, one file a concept
+errors.py      what can go wrong, with a code and a status
 """
