@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
 
 from wflo_site.launch import Launch
 
@@ -15,14 +16,17 @@ ONCE = (
 )
 
 
-def banner(launch: Launch, created: Mapping[str, str], *, answers: bool) -> Iterator[str]:
-    """``created``: what this start made: admin_email, admin_password, api_key; empty on later starts."""
+def banner(launch: Launch, created: Mapping[str, str], *, places: Sequence[Path], answers: bool) -> Iterator[str]:
+    """``created``: what this start made: admin_email, admin_password, api_key; empty on later starts.
+
+    ``places``: the folders that hold the data.
+    """
     yield RULE
     if answers:
         yield f"Wflo runs at {launch.address}"
     else:
         yield f"Wflo does not answer at {launch.address} yet: the lines of web above say why."
-    yield f"Data is kept in {launch.home}"
+    yield f"Data is kept in {' and '.join(map(str, places))}"
     shown = [(label, _shown(launch, created[name], given)) for label, name, given in ONCE if name in created]
     if shown:
         yield ""

@@ -16,9 +16,13 @@ __all__ = ["Stack", "StackError", "start", "stop"]
 
 @dataclass(frozen=True, slots=True)
 class Stack:
-    """``pids`` by name (postgres, valkey): empty places when external services are used."""
+    """``pids`` by name (postgres, valkey): of those that were asked for.
+
+    ``tables``: PostgreSQL's folder; inside ``home``, unless its user cannot get there (see embedded_postgres).
+    """
 
     home: Path
+    tables: Path
     database_url: str
     redis_url: str
     pids: dict[str, int]
@@ -45,7 +49,9 @@ def start(home: Path, *, postgres: bool = True, valkey: bool = True) -> Stack:
                 remember(home, memory)
     except OSError as error:
         raise StackError(said(error, home)) from error
-    return Stack(home, embedded_postgres.url(memory), embedded_valkey.url(memory), pids)
+    return Stack(
+        home, Path(memory.postgres_folder or home), embedded_postgres.url(memory), embedded_valkey.url(memory), pids
+    )
 
 
 def stop(home: Path) -> None:

@@ -57,6 +57,7 @@ class Supervisor:
         self.children: list[Child] = []
         self.environ: dict[str, str] = {}
         self._selector = selectors.DefaultSelector()
+        self.places = [launch.home]  # all folders that hold what is kept
         self._store_pids: list[int] = []
         self._store_trouble = ""
         self._next_store_check = 0.0
@@ -135,6 +136,9 @@ class Supervisor:
             self.launch.home, postgres=not self.launch.database_url, valkey=not self.launch.redis_url
         )
         self._store_pids = list(stack.pids.values())
+        self.places = (
+            [self.launch.home] if stack.tables.is_relative_to(self.launch.home) else [self.launch.home, stack.tables]
+        )
         return {
             "WFLO_DATABASE_URL": self.launch.database_url or stack.database_url,
             "WFLO_REDIS_URL": self.launch.redis_url or stack.redis_url,
@@ -187,7 +191,7 @@ class Supervisor:
         while not (answers or self.asked_to_stop) and time.monotonic() < end:
             self._look_after_everything()
             answers = self._answers()
-        for line in banner(self.launch, created, answers=answers):
+        for line in banner(self.launch, created, places=self.places, answers=answers):
             say("", line)
 
     def _answers(self) -> bool:
@@ -297,7 +301,7 @@ class Supervisor:
         if not (self.launch.database_url and self.launch.redis_url):
             devstack.stop(self.launch.home)
         if running:
-            say("up", "Stopped; everything is kept in " + str(self.launch.home) + ".")
+            say("up", f"Stopped; everything is kept in {' and '.join(map(str, self.places))}.")
 
 
 if __name__ == "__main__":
