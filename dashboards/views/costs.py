@@ -19,7 +19,6 @@ from tracking.errors import Invalid
 from tracking.models import Team
 from tracking.reports import costs as report
 from tracking.reports.agents import colours
-from tracking.reports.change import Change
 from tracking.reports.costs import GROUPS, Line, Measure, Pivot, Value
 
 DEFAULT_RANGE = "now-7d"
@@ -86,7 +85,6 @@ def explorer(request: HttpRequest) -> HttpResponse:
     pivot = _pivot(team, question)
     names, agents = report.key_names(team), colours(team)
     shown = [_shown(request, pivot, place, line, names, agents) for place, line in enumerate(pivot.lines)]
-    is_explained = pivot.measure is Measure.COST and pivot.total_before is not None
     context = {
         "team": team,
         "period": question.period,
@@ -107,7 +105,7 @@ def explorer(request: HttpRequest) -> HttpResponse:
         "chips": _chips(request, question, names),
         "csv_href": addresses.changed("/costs.csv", request.GET),
         "clear_href": addresses.changed(PATH, request.GET, **dict.fromkeys(GROUPS)),
-        "change": _explained(team, question) if is_explained else None,
+        "change": pivot.change,
         "names": names,
     }
     return render(request, "dashboards/_costs.html" if is_fragment(request) else "dashboards/costs.html", context)
@@ -148,16 +146,6 @@ def _pivot(team: Team, question: Question) -> Pivot:
         team,
         measure=question.measure,
         groups=question.groups,
-        start=question.period.start,
-        end=question.period.end,
-        filters=question.filters,
-    )
-
-
-def _explained(team: Team, question: Question) -> Change:
-    return report.explained(
-        team,
-        group=question.groups[0],
         start=question.period.start,
         end=question.period.end,
         filters=question.filters,

@@ -16,7 +16,7 @@ from tracking.reports.agent_runs import NO_RUNS, CostSpread, Failure, RunFacts
 from tracking.reports.team_day import TeamDay, team_day
 from tracking.reports.usual import DAYS_MAX, usual_day
 from tracking.usage.buckets import bucket_of, bucket_times
-from tracking.usage.query import UsageRow, usage
+from tracking.usage.query import UsageRow, usage, usage_rows, whole_hours
 from tracking.usage.spend import daily_by_agent, spend_by_agent
 from wflo.usage import Usage
 
@@ -71,8 +71,8 @@ def agents(team: Team, *, start: datetime, end: datetime, now: datetime) -> Agen
     before = usage([team.pk], start=table.start - length, end=table.start, group_by=["agent"])
     earlier = {row.key["agent"]: row.cost_usd for row in before.rows}
     day = team_day(team.time_zone, now)
-    months = usage([team.pk], start=day.month_start, end=now, group_by=["agent"])
-    month = {row.key["agent"]: row.cost_usd for row in months.rows}
+    months = usage_rows([team.pk], start=day.month_start, end=now, group_by=["agent"])
+    month = {row.key["agent"]: row.cost_usd for row in months}
     midnight = now.replace(hour=0, minute=0, second=0, microsecond=0)
     sparks = daily_by_agent(team.pk, midnight - timedelta(days=SPARK_DAYS - 1), days=SPARK_DAYS)
     facts = agent_runs.by_agent(team, start, end)
@@ -182,7 +182,7 @@ def agent(team: Team, name: str, *, start: datetime, end: datetime, now: datetim
 
 def _tools(team: Team, name: str, start: datetime, end: datetime) -> Sequence[UsageRow]:
     filters = {"agent": [name], "kind": ["tool"]}
-    return usage([team.pk], start=start, end=end, group_by=["tool"], filters=filters, order="tool_calls").rows
+    return usage_rows([team.pk], start=start, end=end, group_by=["tool"], filters=filters, order="tool_calls")
 
 
 def _usual_by_now(team: Team, known: Agent, day: TeamDay) -> Decimal | None:
@@ -268,6 +268,6 @@ class PartsOverTime:
 def over_time(team: Team, name: str, *, by: str, start: datetime, end: datetime) -> PartsOverTime:
     """``by`` is one of PARTS."""
     bucket = bucket_of(start, end)
-    table = usage([team.pk], start=start, end=end, group_by=["agent", by, bucket], filters={"agent": [name]})
-    rows = tuple(row for row in table.rows if row.key[by])
-    return PartsOverTime(by, bucket, bucket_times(table.start, table.end, bucket), rows)
+    found = usage_rows([team.pk], start=start, end=end, group_by=["agent", by, bucket], filters={"agent": [name]})
+    rows = tuple(row for row in found if row.key[by])
+    return PartsOverTime(by, bucket, bucket_times(*whole_hours(start, end), bucket), rows)

@@ -11,9 +11,9 @@ from typing import Any
 
 from tracking.errors import Invalid
 from tracking.models import ApiKey, Team
-from tracking.reports.change import Change, Spent, explain
+from tracking.reports.change import NOTHING, Change, Spent, explain
 from tracking.usage.buckets import bucket_of, bucket_times
-from tracking.usage.query import COLUMNS, UsageRow, usage
+from tracking.usage.query import COLUMNS, UsageRow, usage, usage_rows
 
 GROUPS_MAX = 2
 LINES_MAX = 200
@@ -87,6 +87,7 @@ class Pivot:
     end: datetime
     before_start: datetime
     is_counted: bool  # False when the measure is not kept by these groups: runs by two things at once
+    change: Change | None  # why the cost changed, by the first group; None for other measures and without a before
 
 
 def pivot(
@@ -119,23 +120,23 @@ def pivot(
         now.end,
         before_start,
         all(_value(row, measure) is not None for row in now.rows) or measure is not Measure.RUNS,
+        _explained(before.rows, now.rows, groups[0]) if measure is Measure.COST and before.totals.spans else None,
     )
 
 
-def explained(team: Team, *, group: str, start: datetime, end: datetime, filters: Filters) -> Change:
-    """Why the cost of the range differs from the stretch before it, by one group. Unpriced calls are left out."""
-    now = usage([team.pk], start=start, end=end, group_by=[group], filters=filters)
-    before_start = now.start - (now.end - now.start)
-    before = usage([team.pk], start=before_start, end=now.start, group_by=[group], filters=filters)
-    return explain(_spent(before.rows, group), _spent(now.rows, group))
+def _explained(before: Sequence[UsageRow], now: Sequence[UsageRow], group: str) -> Change:
+    return explain(_spent(before, group), _spent(now, group))
 
 
 def _spent(rows: Sequence[UsageRow], group: str) -> dict[str, Spent]:
-    return {
-        row.key[group] or "": Spent(max(0, row.llm_calls - row.unpriced_calls), row.total_tokens, row.cost_usd)
-        for row in rows
-        if row.cost_usd
-    }
+    """Priced calls, their tokens and dollars, by one group. Unpriced calls are left out."""
+    spent: dict[str, Spent] = {}
+    for row in rows:
+        if row.cost_usd:
+            old = spent.get(row.key[group] or "", NOTHING)
+            calls = old.calls + max(0, row.llm_calls - row.unpriced_calls)
+            spent[row.key[group] or ""] = Spent(calls, old.tokens + row.total_tokens, old.cost_usd + row.cost_usd)
+    return spent
 
 
 def _line(row: UsageRow, groups: Sequence[str], measure: Measure, total: Value, before: UsageRow | None) -> Line:
@@ -156,7 +157,7 @@ def _over_time(
     keys: Sequence[tuple[str | None, ...]],
 ) -> tuple[tuple[datetime, ...], tuple[Series, ...]]:
     bucket = bucket_of(start, end)
-    rows = usage(teams, start=start, end=end, group_by=[*groups, bucket], filters=filters).rows
+    rows = usage_rows(teams, start=start, end=end, group_by=[*groups, bucket], filters=filters)
     times = bucket_times(start, end, bucket)
     places = {time: place for place, time in enumerate(times)}
     shown = keys if len(keys) <= SERIES_MAX + 1 else keys[:SERIES_MAX]

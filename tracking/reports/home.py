@@ -14,7 +14,7 @@ from tracking.reports.agent_runs import NO_RUNS, RunFacts
 from tracking.reports.runs import agent_colours
 from tracking.reports.team_day import TeamDay, team_day
 from tracking.reports.usual import DAYS_MAX, Usual, at, forecast, running_total, usual_day
-from tracking.usage.query import UsageRow, usage
+from tracking.usage.query import UsageRow, usage, usage_rows
 from tracking.usage.spend import Spent, daily_by_agent, door, first_hour, spend_by_agent, spend_by_hour
 
 SPARK_DAYS = 14
@@ -202,7 +202,7 @@ def _live(team: Team) -> tuple[tuple[LiveRun, ...], int]:
 
 
 def _models(team: Team, day: TeamDay) -> tuple[ModelToday, ...]:
-    rows = usage([team.pk], start=day.start, end=day.now, group_by=["agent", "model"]).rows
+    rows = usage_rows([team.pk], start=day.start, end=day.now, group_by=["agent", "model"])
     by_model: dict[str, list[UsageRow]] = {}
     for row in rows:
         if row.key["model"]:

@@ -109,8 +109,25 @@ def usage(
     rows come in the order of time, else by ``order``, largest first. Raises Invalid naming the field.
     """
     filters = filters or {}
+    rows = usage_rows(team_ids, start=start, end=end, group_by=group_by, filters=filters, order=order)
+    start, end = whole_hours(start, end)
+    totals = _totals(team_ids, start, end, filters) if group_by else rows[0]
+    return UsageTable(rows[:limit], totals, start, end)
+
+
+def usage_rows(
+    team_ids: Sequence[int],
+    *,
+    start: datetime,
+    end: datetime,
+    group_by: Sequence[str],
+    filters: Mapping[str, Sequence[str | None]] | None = None,
+    order: str = "cost_usd",
+) -> list[UsageRow]:
+    """The rows of ``usage`` alone: one statement instead of two, for those who need no totals."""
+    filters = filters or {}
     _check(group_by, filters, start, end, order)
-    start, end = _whole_hours(start, end)
+    start, end = whole_hours(start, end)
     columns = frozenset(COLUMNS[g] for g in (*group_by, *filters) if g in COLUMNS)
     code = slices.smallest_slice(columns)
     where, parameters = _where(code, team_ids, start, end, filters)
@@ -119,10 +136,9 @@ def usage(
     counts_once = all(len(values) == 1 or word in group_by for word, values in filters.items())
     rows = _rows(code, grouped, where, parameters, by_hour="hour" in group_by)
     table = [_row(group_by, row, has_runs=counts_once and code not in _WITHOUT_RUNS) for row in rows]
-    totals = _totals(team_ids, start, end, filters)
     if not set(group_by) & set(_TIMES):
         table.sort(key=lambda row: (_sort_value(row, order), tuple(map(str, row.key.values()))), reverse=True)
-    return UsageTable(table[:limit], totals, start, end)
+    return table
 
 
 def _totals(
@@ -147,7 +163,8 @@ def _check(group_by: Sequence[str], filters: Mapping[str, Any], start: datetime,
         raise Invalid("the range ends before it begins", field="to")
 
 
-def _whole_hours(start: datetime, end: datetime) -> tuple[datetime, datetime]:
+def whole_hours(start: datetime, end: datetime) -> tuple[datetime, datetime]:
+    """The range a question is answered for, UTC."""
     start = start.astimezone(UTC).replace(minute=0, second=0, microsecond=0)
     floor = end.astimezone(UTC).replace(minute=0, second=0, microsecond=0)
     return start, floor if floor == end and floor > start else floor + timedelta(hours=1)

@@ -15,7 +15,7 @@ from tests.tracking.reports.past import DAY, a_priced_store, run_at
 from tracking.errors import Invalid
 from tracking.ingest.writer import Store
 from tracking.models import Team
-from tracking.reports.costs import SERIES_MAX, Measure, Pivot, explained, pivot
+from tracking.reports.costs import SERIES_MAX, Measure, Pivot, pivot
 
 D = Decimal
 START, END = DAY - timedelta(days=6), DAY + timedelta(days=1)
@@ -112,7 +112,10 @@ def test_what_cannot_be_asked_names_the_parameter(team: Team, groups: tuple[str,
 
 
 def test_a_change_is_explained_to_the_last_digit(week: Team) -> None:
-    change = explained(week, group="agent", start=START, end=END, filters={})
+    change = ask(week, "agent").change
+    assert change is not None
+    assert ask(week, "agent", "model").change == change
+    assert ask(week, "agent", measure=Measure.CALLS).change is None
     assert (change.before_usd, change.now_usd) == (D("0.30"), D("0.60"))
     assert change.volume_usd + change.mix_usd + change.size_usd + change.price_usd == D("0.30")
     assert change.volume_usd == D("0.15"), "three calls for two at 0.15 each"
