@@ -200,15 +200,24 @@ def test_a_large_run_shows_its_first_rows_and_the_rest_on_scroll(page: Client, s
     assert text(part(page, f"{address}?tab=spans&after=600&part=rows", "")).count("<tr") == 1
 
 
-def test_depth_and_circles_do_not_break_the_page(page: Client, store: Store, team: Team) -> None:
-    """I32 in small: a chain far deeper than Python's recursion limit."""
-    chain = [agent(1, "a", trace=1, lasts=9000)]
-    chain += [tool(n, "t", trace=1, parent=n - 1, begins=n / 100) for n in range(2, 2_500)]
-    chain += [tool(8_000, "t", trace=1, parent=8_001), tool(8_001, "t", trace=1, parent=8_000)]
-    stored(store, team, *chain)
-    response = page.get(f"/runs/{1:032x}?after=2400")
-    assert response.status_code == 200
-    assert "own ancestor" in text(response)
+def test_depth_breadth_and_circles_do_not_break_the_page(page: Client, store: Store, team: Team) -> None:
+    """I32: 50,000 spans, 10,000 of them siblings, a chain of 5,000, and a circle that hangs on nothing."""
+    siblings = [tool(n, "t", trace=1, parent=1, begins=n / 100) for n in range(2, 10_002)]
+    chain = [tool(n, "t", trace=1, parent=n - 1, begins=n / 100) for n in range(10_002, 15_002)]
+    circle = [tool(90_000, "t", trace=1, parent=90_001), tool(90_001, "t", trace=1, parent=90_000)]
+    others = [call(n, trace=1, parent=n // 2, begins=n / 100) for n in range(15_002, 50_000)]
+    stored(store, team, agent(1, "a", trace=1, lasts=9000), *siblings)
+    stored(store, team, *chain, *circle, *others)
+    first = page.get(f"/runs/{1:032x}")
+    assert rows(text(first)) == 200
+    assert "50,001" in text(first)
+    last = text(page.get(f"/runs/{1:032x}?after=49900"))
+    assert "own ancestor" in last
+    assert "part=rows" not in last
+    deep = text(page.get(f"/runs/{1:032x}?find=depth&tab=spans"))
+    assert "No span of this run" in deep
+    for tab in ("spans", "transcript", "metadata"):
+        assert page.get(f"/runs/{1:032x}?tab={tab}").status_code == 200
 
 
 def test_linked_traces_are_shown_as_one(page: Client, store: Store, team: Team) -> None:
