@@ -59,7 +59,7 @@ def by_agent(team: Team, start: datetime, end: datetime) -> dict[str | None, Run
     with connection.cursor() as cursor:
         cursor.execute(statements("spend")["agent_runs"], parameters)
         rows = cursor.fetchall()
-    return {row[0]: RunFacts(*row[1:10], row[10] >= RUNS_READ_MAX) for row in rows}
+    return {row[0]: replace(RunFacts(*row[1:10]), is_sample=row[10] >= RUNS_READ_MAX) for row in rows}
 
 
 @dataclass(frozen=True, slots=True)
