@@ -7,7 +7,7 @@ from urllib.parse import urlsplit
 import psycopg
 import redis
 
-OLDEST_POSTGRES = 140_000
+OLDEST_POSTGRES = 150_000
 CONNECT_SECONDS = 5
 
 
@@ -26,7 +26,7 @@ def database_trouble(url: str) -> str:
     except psycopg.OperationalError as error:
         return _database_answer(_first_line(error), where, parts.username or "", parts.path.lstrip("/"))
     if version < OLDEST_POSTGRES:
-        return f"PostgreSQL at {where} is version {version // 10_000}: Wflo needs 14 or newer."
+        return f"PostgreSQL at {where} is version {version // 10_000}: Wflo needs 15 or newer."
     if not row or not row[0]:
         return (
             f"User {parts.username!r} may not create tables in the database at {where}: grant it CREATE on the schema."
