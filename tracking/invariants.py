@@ -8,6 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
+import psycopg
 from django.db import connection, transaction
 
 from tracking.sql import statements
@@ -23,12 +24,17 @@ class Broken:
 
 def check(team_id: int | None = None) -> list[Broken]:
     """Every invariant that does not hold, for one team or all, from one snapshot of the database."""
-    found = []
     with transaction.atomic(), connection.cursor() as cursor:
-        cursor.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ")
-        for name, sql in statements("invariants").items():
-            cursor.execute(sql, {"team": team_id})
-            rows = cursor.fetchall()
-            if rows:
-                found.append(Broken(name, rows))
+        return broken(cursor.cursor, team_id)
+
+
+def broken(cursor: psycopg.Cursor[Any], team_id: int | None = None) -> list[Broken]:
+    """The same through any connection, as the first statements of its transaction."""
+    found = []
+    cursor.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ")
+    for name, sql in statements("invariants").items():
+        cursor.execute(sql, {"team": team_id})
+        rows = cursor.fetchall()
+        if rows:
+            found.append(Broken(name, rows))
     return found
