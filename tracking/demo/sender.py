@@ -13,6 +13,7 @@ import orjson
 
 from tracking.errors import Invalid, Unavailable
 
+JSON, PROTOBUF = "application/json", "application/x-protobuf"
 TRIES = 6
 ANSWER_SECONDS = 60
 RETRIED_EVERY = 25  # each such request is sent twice, as after a lost answer
@@ -25,14 +26,21 @@ class Sent:
     rejected_spans: int = 0
 
 
-def send(url: str, key: str, bodies: Iterable[bytes], *, told: Callable[[Sent], None] = lambda sent: None) -> Sent:
+def send(
+    url: str,
+    key: str,
+    bodies: Iterable[bytes],
+    *,
+    content_type: str = JSON,
+    told: Callable[[Sent], None] = lambda sent: None,
+) -> Sent:
     """POST each body to ``{url}/v1/traces``. Raises Invalid when the server refuses, Unavailable when it stays away."""
     parts = urlsplit(url)
     if parts.scheme not in ("http", "https") or not parts.hostname:
         raise Invalid(f"{url} is no address of a Wflo server.", field="url")
     make = http.client.HTTPSConnection if parts.scheme == "https" else http.client.HTTPConnection
     connection = make(parts.hostname, parts.port, timeout=ANSWER_SECONDS)
-    headers = {"Authorization": f"Bearer {key}", "Content-Type": "application/json", "Content-Encoding": "gzip"}
+    headers = {"Authorization": f"Bearer {key}", "Content-Type": content_type, "Content-Encoding": "gzip"}
     path = f"{parts.path.rstrip('/')}/v1/traces"
     sent = Sent()
     try:

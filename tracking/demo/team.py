@@ -11,8 +11,8 @@ from django.db import connection, transaction
 
 from tracking import audit, keys, teams
 from tracking.audit import Actor
-from tracking.demo import story, wire
-from tracking.demo.sender import Sent, send
+from tracking.demo import recorded, story, wire
+from tracking.demo.sender import PROTOBUF, Sent, send
 from tracking.errors import Invalid
 from tracking.models import ApiKey, AuditEntry, Organization, Team, User
 from tracking.usage.fold import hold_folding
@@ -41,7 +41,7 @@ def begin(organization: Organization, *, actor: Actor) -> Team:
 
 
 def fill(team: Team, url: str, *, actor: Actor, told: Callable[[Sent], None] = lambda sent: None) -> Sent:
-    """Send three weeks of runs to ``url`` with a key of their own, which ends with them.
+    """Send three weeks of runs and what real frameworks sent to ``url``, with a key of their own that ends with them.
 
     The story ends at the moment the team was made: sent again, by a task that ran twice, it changes nothing.
     Raises Invalid or Unavailable when the server does not take it.
@@ -50,7 +50,9 @@ def fill(team: Team, url: str, *, actor: Actor, told: Callable[[Sent], None] = l
     key, text = keys.mint(team, name=KEY_NAME, scopes=[ApiKey.Scope.INGEST], actor=actor)
     try:
         runs = story.runs(seed=SEED, now=team.created_at)
-        return send(url, text, wire.requests(runs), told=told)
+        sent = send(url, text, wire.requests(runs), told=told)
+        real = send(url, text, recorded.bodies(team.created_at), content_type=PROTOBUF)
+        return Sent(sent.requests + real.requests, sent.bytes + real.bytes, sent.rejected_spans + real.rejected_spans)
     finally:
         keys.revoke(key, actor=actor)
 
