@@ -14,6 +14,7 @@ from tracking.reports.costs import Measure, Pivot, Series, Value
 from tracking.usage.query import UsageRow
 
 OTHERS_COLOUR = 6
+_COLOURS = (1, 2, 3, 4, 5, 7, 8)  # the sixth is that of the others
 _SECOND = 1000
 
 
@@ -23,7 +24,7 @@ def colour_of(place: int, key: Sequence[str | None] | None, groups: Sequence[str
         return OTHERS_COLOUR
     if groups == ("agent",):
         return agents.get(key[0] or "", OTHERS_COLOUR)
-    return place % 8 + 1
+    return _COLOURS[place % len(_COLOURS)]
 
 
 def label_of(key: Sequence[str | None] | None, groups: Sequence[str], names: Mapping[str, str]) -> str:
@@ -87,7 +88,7 @@ def by_part(
     for row in rows:
         part = values.get(row.key[group], others)
         part[places[row.key[bucket]]] += measure(row) or 0
-    legend = [(name, place % 8 + 1, sums[name]) for place, name in enumerate(shown)]
+    legend = [(name, _COLOURS[place % len(_COLOURS)], sums[name]) for place, name in enumerate(shown)]
     traces = [figures.bars(times, values[name], name=name, colour=f"var(--c{colour})") for name, colour, _ in legend]
     if len(shown) < len(ordered):
         traces.append(figures.bars(times, others, name="others", colour=figures.OTHERS))
@@ -110,7 +111,7 @@ def cost_spread(spread: CostSpread) -> figures.Figure:
     axis = {
         "tickmode": "array",
         "tickvals": [place - 0.5 for place in range(0, len(edges), step)],
-        "ticktext": [numbers.usd(edges[place]).replace("$", "&#36;") for place in range(0, len(edges), step)],
+        "ticktext": [_short(edges[place]) for place in range(0, len(edges), step)],
         "range": [-0.6, len(places) - 0.4],
     }
     return figures.figure(
@@ -120,6 +121,11 @@ def cost_spread(spread: CostSpread) -> figures.Figure:
         annotations=notes,
         layout={"xaxis": axis, "bargap": 0.06, "hovermode": "closest"},
     )
+
+
+def _short(usd: Decimal) -> str:
+    """Two digits that count are enough on an axis."""
+    return f"&#36;{numbers.exact(usd.quantize(Decimal(1).scaleb(usd.adjusted() - 1)) if usd else usd)}"
 
 
 def _median_mark(spread: CostSpread) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
