@@ -6,9 +6,11 @@ import re
 from urllib.parse import quote
 
 import pytest
-from django.test import Client
+from django.test import Client, RequestFactory
 
+from dashboards.views import errors
 from tests.make import make_user, signed_in
+from tracking.errors import Unavailable
 from tracking.models import Team, User
 
 ATTRIBUTES_THAT_RUN = re.compile(r"<[^>]*\s(?:style|on[a-z]+)\s*=", re.IGNORECASE)
@@ -75,7 +77,7 @@ def test_a_person_without_a_team_is_told_whom_to_ask(db: None) -> None:
 
 
 @pytest.mark.urls("tests.dashboards.broken_urls")
-def test_an_error_of_ours_is_a_page_that_asks_no_database(alice: User) -> None:
+def test_an_error_of_ours_is_a_page_without_its_detail(alice: User) -> None:
     client = signed_in(alice)
     client.raise_request_exception = False
     answer = client.get("/broken")
@@ -84,6 +86,13 @@ def test_an_error_of_ours_is_a_page_that_asks_no_database(alice: User) -> None:
     assert answer["X-Request-Id"] in page
     assert "secret detail" not in page
     assert "<nav" not in page
+
+
+def test_pages_of_our_own_errors_ask_no_database(rf: RequestFactory) -> None:
+    """This test may not touch it: who breaks that is told so."""
+    request = rf.get("/")
+    assert errors.server_error(request).status_code == 500
+    assert errors.unavailable(request, Unavailable()).status_code == 503
 
 
 @pytest.mark.parametrize("q", ["pri", "Prices"])
