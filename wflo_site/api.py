@@ -15,6 +15,7 @@ from ninja.openapi.schema import OpenAPISchema
 
 from tracking.errors import Invalid, NotFound, Unauthenticated, Unavailable, WfloServerError
 from tracking.keys_api import router as keys_router
+from tracking.prices_api import router as prices_router
 from tracking.reading_api import router as reading_router
 from tracking.reading_json import write
 from tracking.usage_api import router as usage_router
@@ -58,6 +59,7 @@ api = WfloApi(
 api.add_router("/v1", reading_router)
 api.add_router("/v1", usage_router)
 api.add_router("/v1", keys_router)
+api.add_router("/v1", prices_router)
 
 
 def problem(request: HttpRequest, status: int, code: str, detail: str, field: str | None = None) -> HttpResponse:
