@@ -166,7 +166,7 @@ class Crowd:
                     if rng.random() < SENT_TWICE:
                         self.post(client, request)
                 else:
-                    self._is_over.wait(0.02)
+                    self._is_over.wait(0.1)
                     if rng.random() > GIVEN_UP:
                         with self._lock:
                             self._waiting.append(request)

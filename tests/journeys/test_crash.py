@@ -1,4 +1,4 @@
-"""A web process or PostgreSQL killed in the midst of writing: what was acknowledged is there, once.
+"""A web process or PostgreSQL killed in the midst of writing, a store that takes nothing: what was acknowledged is there, once.
 
 Each test prints its seed; WFLO_CRASH_SEED runs it again, WFLO_CRASH_KILLS says how often to kill.
 """
@@ -7,24 +7,17 @@ from __future__ import annotations
 
 import os
 import random
-import shutil
-import tempfile
+import subprocess
 from collections.abc import Iterator
-from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
-from decimal import Decimal
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
-from typing import Any
-from uuid import UUID
 
 import httpx
 import psutil
-import psycopg
 import pytest
 
-from tests.journeys.crowd import Crowd, Request, SpanId, Sums, sums
-from tests.running import Running
-from tracking import invariants
+from tests.journeys.crowd import Crowd, Request, SpanId, sums
+from tests.journeys.house import House, a_folder, a_house
 from wflo_site import devstack
 from wflo_site.processes import wait_until
 
@@ -32,91 +25,15 @@ WEB_KILLS = int(os.environ.get("WFLO_CRASH_KILLS", "12"))
 POSTGRES_KILLS = max(5, WEB_KILLS * 2 // 5)
 MAIN_EVERY = 6  # of the kills of web processes, those that hit the one above them all
 BACK_SECONDS = 30
-_DOOR = """SELECT coalesce(sum(spans), 0)::bigint FROM (
-  SELECT agent, spans FROM tracking_usage WHERE slice = 11 AND grain = 0
-  UNION ALL SELECT agent, spans FROM tracking_usage_delta WHERE slice = 11) AS door WHERE agent = 'known'"""
-
-
-@dataclass(slots=True)
-class House:
-    """A whole Wflo of the test's own, and a look into its store."""
-
-    running: Running
-    key: str
-
-    def rows(self, sql: str) -> list[tuple[Any, ...]]:
-        with psycopg.connect(devstack.start(self.running.home).database_url) as connection:
-            return connection.execute(sql).fetchall()
-
-    def spans(self) -> set[SpanId]:
-        found = self.rows("SELECT trace_id, span_id FROM tracking_span")
-        assert len(found) == len(set(found))
-        return set(found)
-
-    def totals(self) -> dict[str, Sums]:
-        """The same figures as three places tell them: spans, runs, and usage through the API."""
-        columns = "llm_calls, input_tokens, output_tokens, cost_usd"
-        (spans,) = self.rows(
-            "SELECT count(*), count(*) FILTER (WHERE kind = 2), sum(input_tokens)::bigint, sum(output_tokens)::bigint,"
-            " sum(cost_usd) FROM tracking_span WHERE counted OR kind <> 2"
-        )
-        (runs,) = self.rows(
-            "SELECT sum(span_count)::bigint, sum(llm_calls)::bigint, sum(input_tokens)::bigint,"
-            " sum(output_tokens)::bigint, sum(cost_usd) FROM tracking_run"
-        )
-        now = datetime.now(UTC)
-        asked = {"from": (now - timedelta(hours=3)).isoformat(), "to": (now + timedelta(hours=3)).isoformat()}
-        answer = httpx.get(
-            f"{self.running.url}/api/v1/usage",
-            params=asked | {"group_by": "model"},
-            headers={"authorization": f"Bearer {self.key}"},
-            timeout=30,
-        )
-        told = answer.json(parse_float=Decimal)["totals"]
-        usage = (told["spans"], *(told[name] for name in columns.split(", ")))
-        return {where: Sums(*row[:4], Decimal(row[4])) for where, row in
-                {"spans": spans, "runs": runs, "usage": usage}.items()}  # fmt: skip
-
-    def known(self) -> int:
-        return int(self.rows(_DOOR)[0][0])
-
-    def broken(self) -> list[invariants.Broken]:
-        with psycopg.connect(devstack.start(self.running.home).database_url) as connection:
-            return invariants.broken(connection.cursor())
-
-    def is_served(self) -> bool:
-        try:
-            answer = httpx.post(
-                f"{self.running.url}/v1/traces",
-                headers={"authorization": f"Bearer {self.key}", "content-type": "application/json"},
-                json={"resourceSpans": []},
-                timeout=10,
-            )
-        except httpx.HTTPError:
-            return False
-        return answer.status_code == 200
-
-    def web_processes(self) -> list[psutil.Process]:
-        """Those that serve, the oldest first."""
-        main = self.running.child("granian")
-        try:
-            return sorted(main.children(), key=lambda one: one.create_time()) if main else []
-        except psutil.Error:
-            return []
+SMALL_DISK_MIB = 400
+_SYS_ADMIN = 21  # capabilities(7)
+MAY_MOUNT = bool(int(Path("/proc/self/status").read_text().partition("CapEff:")[2].split()[0], 16) >> _SYS_ADMIN & 1)
 
 
 @pytest.fixture
 def house() -> Iterator[House]:
-    top = Path(tempfile.mkdtemp(prefix="wflo-"))
-    top.chmod(0o755)
-    running = Running(top / "home", WFLO_WEB_PROCESSES="2", WFLO_LOG_LEVEL="ERROR").greeted()
-    try:
-        yield House(running, running.banner("API key"))
-    finally:
-        if running.process.poll() is None:
-            running.end()
-        devstack.stop(running.home)
-        shutil.rmtree(top)
+    with a_folder() as top, a_house(top) as house:
+        yield house
 
 
 @pytest.fixture
@@ -126,10 +43,16 @@ def rng() -> random.Random:
     return random.Random(seed)
 
 
-def pause(crowd: Crowd, rng: random.Random) -> None:
-    """Until some more requests were answered, so that the next kill falls into the midst of writing."""
-    enough = crowd.statuses["200"] + rng.randrange(5, 40)
-    assert wait_until(lambda: crowd.statuses["200"] >= enough, seconds=BACK_SECONDS), crowd.statuses
+def pause(crowd: Crowd, rng: random.Random, *, answer: str = "200") -> None:
+    """Until some more requests were answered so, that the next fault falls into the midst of writing."""
+    enough = crowd.statuses[answer] + rng.randrange(15, 60)
+    assert wait_until(lambda: crowd.statuses[answer] >= enough, seconds=BACK_SECONDS), crowd.statuses
+
+
+def was_told_to_come_back_soon(crowd: Crowd) -> None:
+    """I37"""
+    assert set(crowd.statuses) == {"200", "503"}
+    assert set(crowd.waits) <= {"1", "2", "3", "4", "5"}
 
 
 def is_what_was_told(house: House, crowd: Crowd) -> None:
@@ -160,10 +83,11 @@ def test_a_killed_web_process_loses_no_acknowledged_span(house: House, rng: rand
     with Crowd(house.running.url, house.key, rng) as crowd:
         for number in range(1, WEB_KILLS + 1):
             pause(crowd, rng)
-            assert wait_until(lambda: len(house.web_processes()) == 2, seconds=BACK_SECONDS), house.running.said
-            main = house.running.child("granian")
-            assert main is not None
-            (main if number % MAIN_EVERY == 0 else house.web_processes()[0]).kill()
+            above, *serving = house.web_processes()
+            victim = above if number % MAIN_EVERY == 0 else serving[0]
+            victim.kill()
+            victim.wait(timeout=BACK_SECONDS)
+            assert wait_until(lambda: len(house.web_processes()) == 3, seconds=BACK_SECONDS), house.running.said
     assert wait_until(house.is_served, seconds=BACK_SECONDS), house.running.said
     is_what_was_told(house, crowd)
 
@@ -177,7 +101,55 @@ def test_a_killed_database_loses_no_acknowledged_span(house: House, rng: random.
             writing = [one for one in postmaster.children() if "wflo wflo" in " ".join(one.cmdline())]
             (postmaster if number % 2 == 0 or not writing else rng.choice(writing)).kill()
             assert wait_until(house.is_served, seconds=BACK_SECONDS), house.running.said
-    assert set(crowd.statuses) <= {"200", "503"}
-    assert crowd.statuses["503"] > 0
-    assert set(crowd.waits) <= {"1", "2", "3", "4", "5"}
+    was_told_to_come_back_soon(crowd)
     is_what_was_told(house, crowd)
+
+
+@contextmanager
+def full(disk: Path) -> Iterator[None]:
+    ballast = disk / "ballast"
+    subprocess.run(["dd", "if=/dev/zero", f"of={ballast}", "bs=64k"], check=False, capture_output=True)
+    yield
+    ballast.unlink()
+
+
+@contextmanager
+def read_only(house: House) -> Iterator[None]:
+    """As after a change of the leading server: connections live, writing is refused."""
+    with house.database() as connection:
+        for state, then in (("on", True), ("off", False)):
+            connection.execute(f"ALTER SYSTEM SET default_transaction_read_only = {state}")
+            connection.execute("SELECT pg_reload_conf()")
+            if then:
+                yield
+
+
+@contextmanager
+def a_small_disk(top: Path) -> Iterator[Path]:
+    """Only who may mount has one; for others the folder itself."""
+    if not MAY_MOUNT:
+        yield top
+        return
+    size = f"size={SMALL_DISK_MIB}m,mode=755"
+    subprocess.run(["mount", "-t", "tmpfs", "-o", size, "tmpfs", str(top)], check=True)
+    try:
+        yield top
+    finally:
+        subprocess.run(["umount", str(top)], check=True)
+
+
+def test_a_store_that_takes_nothing_loses_nothing(rng: random.Random) -> None:
+    """I35, O6: a full disk (where one can be mounted), a database that may only be read."""
+    with ExitStack() as stack:
+        disk = stack.enter_context(a_small_disk(stack.enter_context(a_folder())))
+        house = stack.enter_context(a_house(disk))
+        troubles = [lambda: read_only(house), *([lambda: full(disk)] if MAY_MOUNT else [])]
+        with Crowd(house.running.url, house.key, rng) as crowd:
+            for trouble in troubles:
+                pause(crowd, rng)
+                with trouble():
+                    pause(crowd, rng, answer="503")
+                assert wait_until(house.is_served, seconds=BACK_SECONDS), house.running.said
+                pause(crowd, rng)
+        was_told_to_come_back_soon(crowd)
+        is_what_was_told(house, crowd)

@@ -31,6 +31,8 @@ from tracking.sql import statements
 log = logging.getLogger(__name__)
 
 _RETRIED = (pg.UniqueViolation, pg.DeadlockDetected, pg.SerializationFailure)
+# A server that may only be read was leading once: the next connection may find the one that leads now.
+_AWAY = (psycopg.OperationalError, psycopg.InterfaceError, pg.ReadOnlySqlTransaction)
 _ONE_MAY_BE_TO_BLAME = (pg.QueryCanceled, pg.LockNotAvailable)
 _TRIES = 6
 AGENTS_REMEMBERED = 100_000
@@ -194,7 +196,7 @@ def _commit(store: Store, jobs: list[Job]) -> None:
     try:
         receipts = store.write([batch for batch, _ in jobs])
     except Exception as error:  # the thread must live, and every waiter must hear
-        is_away = isinstance(error, psycopg.OperationalError | psycopg.InterfaceError)
+        is_away = isinstance(error, _AWAY)
         if len(jobs) == 1 or (is_away and not isinstance(error, _ONE_MAY_BE_TO_BLAME)):
             _refuse(store, jobs, error)
         else:
@@ -209,8 +211,8 @@ def _commit(store: Store, jobs: list[Job]) -> None:
 
 
 def _refuse(store: Store, jobs: list[Job], error: Exception) -> None:
-    log.error("a batch could not be written: %s", error, exc_info=not isinstance(error, psycopg.OperationalError))
-    if isinstance(error, psycopg.OperationalError | psycopg.InterfaceError):
+    log.error("a batch could not be written: %s", error, exc_info=not isinstance(error, _AWAY))
+    if isinstance(error, _AWAY):
         store.close()
     for _, future in jobs:
         future.set_exception(Unavailable())
