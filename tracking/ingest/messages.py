@@ -162,7 +162,7 @@ def _message(value: dict[str, Any], role: str) -> Message:
     content = value.get("parts") or value.get("content") or value.get("blocks")
     call_id = value.get("tool_call_id")
     if said_by == "tool" and not _has_results(content):
-        part = {"type": "tool_result", "id": _word(call_id), "name": _word(name), "result": decoded(content)}
+        part = {"type": "tool_result", "id": _word(call_id), "name": _word(name), "result": _answer(content)}
         return Message("tool", (part,), _word(name))
     parts = list(parts_of(content))
     known = {part.get("id") for part in parts if part["type"] == "tool_call"}
@@ -256,7 +256,15 @@ def _result(item: dict[str, Any]) -> Part:
         ),
         None,
     )
-    return {"type": "tool_result", "id": _word(identity), "name": _word(item.get("name")), "result": decoded(value)}
+    return {"type": "tool_result", "id": _word(identity), "name": _word(item.get("name")), "result": _answer(value)}
+
+
+def _answer(value: Any) -> Any:
+    """What a tool answered. A list of nothing but texts is the text, and a text that is JSON is what it says."""
+    value = decoded(value)
+    if isinstance(value, list) and value and all(isinstance(i, dict) and i.get("type") in _TEXTS for i in value):
+        return decoded("\n".join(_first_text(item, "text", "content") for item in value))
+    return value
 
 
 def _image(item: dict[str, Any]) -> dict[str, Any]:

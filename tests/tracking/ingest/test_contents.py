@@ -337,3 +337,18 @@ def test_nothing_a_sender_writes_can_break_the_reading(
             assert all(isinstance(part["type"], str) for part in message.parts)
         assert isinstance(found.input_text, str)
         assert isinstance(found.output_text, str)
+
+
+@pytest.mark.parametrize(
+    ("content", "answer"),
+    [
+        ([{"type": "text", "content": "in the hub"}], "in the hub"),
+        ([{"type": "text", "text": '{"parcel": 7}'}], {"parcel": 7}),
+        ([{"type": "text", "text": "a"}, {"type": "text", "text": "b"}], "a\nb"),
+        ([{"type": "image", "uri": "x"}], [{"type": "image", "uri": "x"}]),
+        ('{"parcel": 7}', {"parcel": 7}),
+    ],
+)
+def test_what_a_tool_answered_is_shown_as_it_said_it(content: object, answer: object) -> None:
+    (message,) = messages_of([{"role": "tool", "content": content}], role="user")
+    assert message.parts[0]["result"] == answer
