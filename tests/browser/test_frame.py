@@ -33,7 +33,7 @@ def test_a_page_is_sound(site: Site, page: Page, watched: Watched, of: PageOf) -
     assert serious(page) == []
     page.set_viewport_size({"width": 390, "height": 800})
     expect(page.locator(".nav")).to_have_css("position", "sticky")
-    assert page.evaluate(WIDTH) <= 390
+    page.wait_for_function(f"{WIDTH} <= 390", timeout=5_000)
 
 
 def test_the_theme_goes_round_and_is_there_before_the_page_is_painted(site: Site, page: Page) -> None:
