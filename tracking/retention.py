@@ -16,36 +16,55 @@ from tracking.sql import statements
 DAYS_AHEAD = 7
 FORGET_ROWS = 500
 TABLES = ("tracking_span", "tracking_payload")
-_LOCK = 0x57464C4F  # "WFLO": one maker of partitions at a time
+_LOCK = 0x57464C4F  # "WFLO": one maker or dropper of partitions at a time
+_CLEANING = _LOCK + 1  # one drop_old at a time
 
 
 def partition_name(table: str, day: date) -> str:
     return f"{table}_{day:%Y%m%d}"
 
 
-def existing_days(cursor: psycopg.Cursor[Any]) -> set[date]:
+def _tables(cursor: psycopg.Cursor[Any]) -> dict[tuple[date, str], str]:
+    """Of every (day, table) how its partition stands: attached; leaving or left when dropping it ended midway."""
     cursor.execute(
-        "SELECT to_date(right(c.relname, 8), 'YYYYMMDD') FROM pg_inherits i JOIN pg_class c ON c.oid = i.inhrelid"
-        " WHERE i.inhparent = 'tracking_payload'::regclass"
+        "SELECT to_date(right(c.relname, 8), 'YYYYMMDD'), left(c.relname, -9),"
+        " CASE WHEN i.inhrelid IS NULL THEN 'left' WHEN i.inhdetachpending THEN 'leaving' ELSE 'attached' END"
+        " FROM pg_class c LEFT JOIN pg_inherits i ON i.inhrelid = c.oid"
+        " WHERE c.relkind = 'r' AND c.relnamespace = current_schema()::regnamespace"
+        " AND c.relname ~ '_[0-9]{8}$' AND left(c.relname, -9) = ANY(%s)",
+        (list(TABLES),),
     )
-    return {row[0] for row in cursor.fetchall()}
+    return {(day, table): state for day, table, state in cursor.fetchall()}
+
+
+def existing_days(cursor: psycopg.Cursor[Any]) -> set[date]:
+    """Days that can be written to."""
+    tables = _tables(cursor)
+    return {day for day, _ in tables if all(tables.get((day, table)) == "attached" for table in TABLES)}
 
 
 def make_days(cursor: psycopg.Cursor[Any], days: Iterable[date]) -> None:
     """Make the partitions of ``days`` that are not there yet. Runs in a transaction of its own.
 
-    A table is made apart and then attached: attaching does not stop readers or writers of the other days.
+    A table is made apart and then attached: attaching does not stop readers or writers of the other days. What is
+    left of a day that retention was dropping goes first.
     """
     cursor.execute("SELECT pg_advisory_xact_lock(%s)", (_LOCK,))
-    for day in sorted(set(days) - existing_days(cursor)):
-        for table in TABLES:
-            name = partition_name(table, day)
-            cursor.execute(
-                f"CREATE TABLE {name} (LIKE {table} INCLUDING DEFAULTS INCLUDING CONSTRAINTS INCLUDING STORAGE)"
-            )
-            cursor.execute(
-                f"ALTER TABLE {table} ATTACH PARTITION {name} FOR VALUES FROM ('{day}') TO ('{day + timedelta(days=1)}')"
-            )
+    wanted = set(days) - existing_days(cursor)
+    if not wanted:
+        return
+    tables = _tables(cursor)
+    for day, table in sorted((day, table) for day in wanted for table in TABLES):
+        name, state = partition_name(table, day), tables.get((day, table))
+        if state == "attached":
+            continue
+        if state == "leaving":
+            cursor.execute(f"ALTER TABLE {table} DETACH PARTITION {name} FINALIZE")
+        cursor.execute(f"DROP TABLE IF EXISTS {name}")
+        cursor.execute(f"CREATE TABLE {name} (LIKE {table} INCLUDING DEFAULTS INCLUDING CONSTRAINTS INCLUDING STORAGE)")
+        cursor.execute(
+            f"ALTER TABLE {table} ATTACH PARTITION {name} FOR VALUES FROM ('{day}') TO ('{day + timedelta(days=1)}')"
+        )
 
 
 def make_partitions(now: datetime | None = None) -> None:
@@ -59,29 +78,64 @@ def drop_old(now: datetime | None = None) -> list[date]:
     """Drop the days that are older than every team keeps, and the runs of days older than their own team keeps.
 
     A partition holds all teams' spans, so it lives as long as the team with the longest retention; what a team may no
-    longer see is gone from lists and totals at its own time, with its runs.
+    longer see is gone from lists at its own time, with its runs. Does nothing while another process is at it; what
+    one that was killed left half done is finished.
     """
     today = (now or datetime.now(UTC)).date()
-    _forget_runs(today)
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT pg_try_advisory_lock(%s)", [_CLEANING])
+        if not cursor.fetchone()[0]:
+            return []
+        try:
+            _forget_runs(today)
+            dropped = _drop_days(cursor.cursor, today)
+            if dropped:
+                _forget_runs(today)  # those begun in a day while it was going
+        finally:
+            cursor.execute("SELECT pg_advisory_unlock(%s)", [_CLEANING])
+    return dropped
+
+
+def _drop_days(cursor: psycopg.Cursor[Any], today: date) -> list[date]:
     longest = Team.objects.aggregate(days=Max("retention_days"))["days"]
     if longest is None:
         return []
-    with connection.cursor() as cursor:
-        old = sorted(day for day in existing_days(cursor.cursor) if day < today - timedelta(days=longest))
-        for day in old:
-            for table in TABLES:
-                name = partition_name(table, day)
-                # Detached first, and not in a transaction: nobody who reads or writes other days waits.
-                cursor.execute(f"ALTER TABLE {table} DETACH PARTITION {name} CONCURRENTLY")
-                cursor.execute(f"DROP TABLE {name}")
+    first_day = today - timedelta(days=longest)
+    old = sorted({day for day, _ in _tables(cursor) if day < first_day})
+    for day in old:
+        cursor.execute("SELECT pg_advisory_lock(%s)", (_LOCK,))
+        try:
+            _drop_day(cursor, day)
+        finally:
+            cursor.execute("SELECT pg_advisory_unlock(%s)", (_LOCK,))
     return old
+
+
+def _drop_day(cursor: psycopg.Cursor[Any], day: date) -> None:
+    tables = _tables(cursor)
+    for table in TABLES:
+        name, state = partition_name(table, day), tables.get((day, table))
+        # Detached first, and not in a transaction: nobody who reads or writes other days waits.
+        if state == "attached":
+            cursor.execute(f"ALTER TABLE {table} DETACH PARTITION {name} CONCURRENTLY")
+        elif state == "leaving":
+            cursor.execute(f"ALTER TABLE {table} DETACH PARTITION {name} FINALIZE")
+        if state:
+            cursor.execute(f"DROP TABLE {name}")
 
 
 def _forget_runs(today: date) -> None:
     for team in Team.objects.only("id", "retention_days"):
-        first_day = today - timedelta(days=team.retention_days)
-        while True:
-            with connection.cursor() as cursor:
-                cursor.execute(statements("retention")["forget_runs"], {"team": team.id, "first_day": first_day})
-                if cursor.rowcount < FORGET_ROWS:
-                    break
+        parameters = {"team": team.id, "first_day": today - timedelta(days=team.retention_days), "limit": FORGET_ROWS}
+        while _forget_some(parameters):
+            pass
+
+
+def _forget_some(parameters: dict[str, Any]) -> bool:
+    """A small bite. The runs are locked by a statement of its own, so that the next sees every span they have got."""
+    with transaction.atomic(), connection.cursor() as cursor:
+        cursor.execute(statements("retention")["old_runs"], parameters)
+        ids = [row[0] for row in cursor.fetchall()]
+        if ids:
+            cursor.execute(statements("retention")["forget_runs"], {"team": parameters["team"], "ids": ids})
+    return len(ids) == int(parameters["limit"])

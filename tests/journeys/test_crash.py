@@ -43,10 +43,12 @@ def rng() -> random.Random:
     return random.Random(seed)
 
 
-def pause(crowd: Crowd, rng: random.Random, *, answer: str = "200") -> None:
+def pause(house: House, crowd: Crowd, rng: random.Random, *, answer: str = "200") -> None:
     """Until some more requests were answered so, that the next fault falls into the midst of writing."""
     enough = crowd.statuses[answer] + rng.randrange(15, 60)
-    assert wait_until(lambda: crowd.statuses[answer] >= enough, seconds=BACK_SECONDS), crowd.statuses
+    assert wait_until(lambda: crowd.statuses[answer] >= enough, seconds=BACK_SECONDS), (
+        f"{crowd.statuses} {house.running.said}"
+    )
 
 
 def was_told_to_come_back_soon(crowd: Crowd) -> None:
@@ -72,7 +74,7 @@ def is_what_was_told(house: House, crowd: Crowd) -> None:
 def _changes_nothing_when_sent_again(house: House, crowd: Crowd, there: list[Request]) -> None:
     before, known = house.totals(), house.known()
     with httpx.Client(timeout=30) as client:
-        assert all(crowd.post(client, request) for request in there)
+        assert all(crowd.post(client, request) for request in there), f"{crowd.statuses} {house.running.said}"
     assert house.totals() == before
     assert house.known() - known == before["spans"].spans
     assert house.broken() == []
@@ -82,7 +84,7 @@ def test_a_killed_web_process_loses_no_acknowledged_span(house: House, rng: rand
     """I38"""
     with Crowd(house.running.url, house.key, rng) as crowd:
         for number in range(1, WEB_KILLS + 1):
-            pause(crowd, rng)
+            pause(house, crowd, rng)
             above, *serving = house.web_processes()
             victim = above if number % MAIN_EVERY == 0 else serving[0]
             victim.kill()
@@ -96,7 +98,7 @@ def test_a_killed_database_loses_no_acknowledged_span(house: House, rng: random.
     """I39: its main process and, in turn, one that serves a writer, which makes PostgreSQL restart itself."""
     with Crowd(house.running.url, house.key, rng) as crowd:
         for number in range(POSTGRES_KILLS):
-            pause(crowd, rng)
+            pause(house, crowd, rng)
             postmaster = psutil.Process(devstack.start(house.running.home).pids["postgres"])
             writing = [one for one in postmaster.children() if "wflo wflo" in " ".join(one.cmdline())]
             (postmaster if number % 2 == 0 or not writing else rng.choice(writing)).kill()
@@ -146,10 +148,10 @@ def test_a_store_that_takes_nothing_loses_nothing(rng: random.Random) -> None:
         troubles = [lambda: read_only(house), *([lambda: full(disk)] if MAY_MOUNT else [])]
         with Crowd(house.running.url, house.key, rng) as crowd:
             for trouble in troubles:
-                pause(crowd, rng)
+                pause(house, crowd, rng)
                 with trouble():
-                    pause(crowd, rng, answer="503")
+                    pause(house, crowd, rng, answer="503")
                 assert wait_until(house.is_served, seconds=BACK_SECONDS), house.running.said
-                pause(crowd, rng)
+                pause(house, crowd, rng)
         was_told_to_come_back_soon(crowd)
         is_what_was_told(house, crowd)

@@ -9,7 +9,8 @@ GROUP BY 1, 2
 HAVING coalesce(sum(spans) FILTER (WHERE reason = 'received'), 0)
     <> coalesce(sum(spans) FILTER (WHERE reason <> 'received'), 0) LIMIT 10;
 
--- v6_usage_is_its_spans: hour by hour, usage equals the sums of the spans stored.
+-- v6_usage_is_its_spans: hour by hour, usage equals the sums of the spans stored. Spans live on the first day of their
+-- run, so an hour is compared while the team keeps its day and the one before.
 WITH kept AS (
   SELECT team_id, period, spans, llm_calls, input_tokens, output_tokens, embedding_tokens, cost_usd, unpriced_calls
   FROM tracking_usage WHERE slice = 0 AND grain = 0
@@ -32,7 +33,9 @@ WITH kept AS (
 SELECT coalesce(u.team_id, r.team_id), coalesce(u.period, r.period), u.spans, r.spans, u.calls, r.calls, u.tin, r.tin,
        u.tout, r.tout, u.cost, r.cost, u.unpriced, r.unpriced
 FROM usage u FULL JOIN real r ON r.team_id = u.team_id AND r.period = u.period
-WHERE (%(team)s::bigint IS NULL OR coalesce(u.team_id, r.team_id) = %(team)s::bigint)
+JOIN tracking_team t ON t.id = coalesce(u.team_id, r.team_id)
+WHERE coalesce(u.period, r.period) >= date_trunc('day', now(), 'UTC') - make_interval(days => t.retention_days - 1)
+  AND (%(team)s::bigint IS NULL OR coalesce(u.team_id, r.team_id) = %(team)s::bigint)
   AND (coalesce(u.spans, 0), coalesce(u.calls, 0), coalesce(u.tin, 0), coalesce(u.tout, 0), coalesce(u.embedded, 0),
        coalesce(u.cost, 0), coalesce(u.unpriced, 0))
    IS DISTINCT FROM (coalesce(r.spans, 0), coalesce(r.calls, 0), coalesce(r.tin, 0), coalesce(r.tout, 0),
