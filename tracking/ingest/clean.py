@@ -11,11 +11,11 @@ import re
 from collections.abc import Iterable
 from typing import Any
 
+from tracking.ingest import clocks
+from tracking.ingest.clocks import DAY_NS, EARLIEST_NS
 from tracking.ingest.decoded import ATTRIBUTES_MAX, EVENTS_MAX, LINKS_MAX, NESTING_MAX, fitting
 from wflo.spans import Rejected, Span
 
-EARLIEST_NS = 946_684_800 * 10**9  # 2000-01-01
-DAY_NS = 86_400 * 10**9
 VALUE_CHARS_MAX = 2**20  # of one text
 SPAN_CHARS_MAX = 2**20  # of all texts of a span's attributes together
 NAME_CHARS_MAX = 1_000
@@ -32,7 +32,9 @@ _FIGURES = ("token", "usage", "cost")  # a key with one of these holds a figure 
 
 
 def clean_all(spans: list[Span], *, received_ns: int) -> tuple[list[Span], list[Rejected]]:
-    """``clean`` for all; ``Rejected.index`` is the place in the list. The resource that spans share is cleaned once."""
+    """``clean`` for all, after clocks that are off; ``Rejected.index`` is the place in the list. The resource that spans
+    share is cleaned once."""
+    clocks.set_right(spans, received_ns=received_ns)
     kept: list[Span] = []
     rejected: list[Rejected] = []
     resource: object = None
