@@ -12,6 +12,12 @@ from tests.make import make_team, make_user
 from tracking.models import Team, User
 
 
+@pytest.hookimpl(trylast=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Browser tests last: from the first of them on, Playwright's event loop runs in this thread."""
+    items.sort(key=lambda item: "tests/browser/" in item.nodeid)
+
+
 @pytest.fixture(scope="session")
 def django_db_setup(
     django_test_environment: None,
