@@ -17,12 +17,12 @@ from wflo.spans import Kind, Span, Status
 
 SAME_START_NS = 50_000_000  # two reports of one call begin within this of each other
 
-_CALLS = frozenset({Kind.LLM, Kind.EMBEDDING, Kind.RERANKER, Kind.TOOL})
+CALLS = frozenset({Kind.LLM, Kind.EMBEDDING, Kind.RERANKER, Kind.TOOL})
 # Between two nested calls, these mean that the inner one is a call of its own: work the outer one caused.
-_BARRIERS = frozenset(
+BARRIERS = frozenset(
     {Kind.AGENT, Kind.TOOL, Kind.LLM, Kind.EMBEDDING, Kind.RETRIEVER, Kind.GUARDRAIL, Kind.RERANKER, Kind.EVALUATOR}
 )
-_ACCOUNTING = "ag2-accounting"
+ACCOUNTING = "ag2-accounting"
 
 
 class SpanFacts(NamedTuple):
@@ -88,14 +88,17 @@ def facts(span: Span) -> SpanFacts:
     )
 
 
-def count(spans: Iterable[SpanFacts]) -> dict[int, Verdict]:
-    """A verdict for every span of ONE run, by span id. O(n log n); parents may be missing, own children, or circular."""
+def count(spans: Iterable[SpanFacts], *, has_known_call: bool = False) -> dict[int, Verdict]:
+    """A verdict for every span of ONE run, by span id. O(n log n); parents may be missing, own children, or circular.
+
+    ``has_known_call``: the run has model calls of known tokens beside ``spans``, which are then a part of it.
+    """
     by_id = {span.span_id: span for span in sorted(spans, key=_order)}
     agents, above = _walk(by_id)
     counted = _outermost_or_known(by_id, above)
     counted -= _reported_twice([by_id[span_id] for span_id in counted])
     aggregates: set[int] = set()
-    if not any(by_id[span_id].is_known and by_id[span_id].kind is Kind.LLM for span_id in counted):
+    if not has_known_call and not any(by_id[i].is_known and by_id[i].kind is Kind.LLM for i in counted):
         aggregates = _aggregates(by_id)
     return {
         span_id: Verdict(agents[span_id], span_id in counted or span_id in aggregates, span_id in aggregates)
@@ -130,19 +133,17 @@ def _walk(by_id: dict[int, SpanFacts]) -> tuple[dict[int, str | None], dict[int,
         for span in reversed(path):
             agent = span.own_agent or agent
             agents[span.span_id] = agent
-            if span.kind in _CALLS:
-                above[span.span_id] = enclosing if _is_same_call(by_id, enclosing, span) else None
-            if span.kind in _BARRIERS:
+            if span.kind in CALLS:
+                is_again = enclosing is not None and is_same_call(by_id[enclosing], span)
+                above[span.span_id] = enclosing if is_again else None
+            if span.kind in BARRIERS:
                 enclosing = span.span_id
             around[span.span_id] = enclosing
     return agents, above
 
 
-def _is_same_call(by_id: dict[int, SpanFacts], outer_id: int | None, inner: SpanFacts) -> bool:
+def is_same_call(outer: SpanFacts, inner: SpanFacts) -> bool:
     """Whether ``inner``, with nothing but chains between it and ``outer``, is the same call told once more."""
-    if outer_id is None:
-        return False
-    outer = by_id[outer_id]
     if outer.kind is not inner.kind or outer.is_aggregate:
         return False
     if inner.kind is not Kind.TOOL:
@@ -266,7 +267,7 @@ def _aggregates(by_id: dict[int, SpanFacts]) -> set[int]:
     sums = {
         span.span_id
         for span in by_id.values()
-        if span.is_known and span.kind not in _CALLS and not span.is_declaration and span.convention != _ACCOUNTING
+        if span.is_known and span.kind not in CALLS and not span.is_declaration and span.convention != ACCOUNTING
     }
     if len(sums) < 2:
         return sums

@@ -13,12 +13,14 @@ from tracking.ingest import counting
 from tracking.ingest.charge import charge
 from tracking.ingest.copying import moment, money
 from tracking.ingest.shares import (
+    Rest,
     RunDims,
     Seen,
     Totals,
     cell_of,
     measures_of,
     presence_of,
+    seen_at,
     seen_in,
     totals_of,
 )
@@ -38,7 +40,8 @@ def uuid7(ms: int) -> uuid.UUID:
 
 @dataclass(slots=True, kw_only=True)
 class RunState:
-    """One run being written. ``rows`` are all its spans; ``before`` is what it contributed when it was read."""
+    """One run being written. ``rows`` are all its spans, or with ``rest`` those that a batch can change and what their
+    verdicts rest on; ``before`` is what it contributed when it was read."""
 
     team_id: int
     trace_id: uuid.UUID
@@ -52,6 +55,11 @@ class RunState:
     fresh: set[int] = field(default_factory=set)  # spans to insert
     changed: set[int] = field(default_factory=set)  # spans to replace
     replaced: dict[int, tuple[int, int]] = field(default_factory=dict)  # where a replaced span's payload was
+    span_count: int = 0  # stored when the run was read
+    is_partial: bool = False  # not all of those were loaded
+    told_before: dict[int, SpanRow] = field(default_factory=dict)  # stored rows that a report was joined to
+    context: set[int] = field(default_factory=set)  # calls loaded for others' sake: what they count stays
+    rest: Rest | None = None
     before: dict[int, tuple[Cell, Measures]] = field(default_factory=dict)  # of rows about to change
     dims_before: RunDims | None = None
     seen_before: Seen = field(default_factory=dict)
@@ -69,6 +77,17 @@ class RunState:
         self.dims_before = self.dims
         self.seen_before = seen_in(self.rows.values(), self.dims_before)
 
+    def remember_late(self) -> None:
+        """The same of a run whose rows were loaded after some of them had changed."""
+        if self.dims_before is None:
+            return
+        cells = [
+            self.before[i][0] if i in self.before else cell_of(row, self.dims_before)
+            for i, row in self.rows.items()
+            if i not in self.fresh
+        ]
+        self.seen_before = seen_at(cells, self.rest.seen if self.rest else None)
+
     def will_change(self, row: SpanRow) -> None:
         """Note what a stored row contributes; to be called before it changes."""
         if self.dims_before is not None and row.span_id not in self.fresh and row.span_id not in self.before:
@@ -76,22 +95,26 @@ class RunState:
 
     def derive(self) -> None:
         """Agent, counting and cost of every row, and the run's course and totals, from all rows."""
-        if not self.rows:
+        rest = self.rest
+        if not self.rows and rest is None:
             return
-        verdicts = counting.count([row.facts for row in self.rows.values()])
+        facts = [row.facts for row in self.rows.values()]
+        verdicts = counting.count(facts, has_known_call=rest is not None and rest.has_known_call)
         touched = self.fresh | self.changed
         for span_id, row in self.rows.items():
             verdict = verdicts[span_id]
             was_counted = row.counted
-            if row.agent != verdict.agent or row.counted != verdict.counted:
+            counted = was_counted if span_id in self.context else verdict.counted
+            if row.agent != verdict.agent or row.counted != counted:
                 self.will_change(row)
-                row.agent, row.counted = verdict.agent, verdict.counted
+                row.agent, row.counted = verdict.agent, counted
                 if span_id not in touched:
                     self.changed.add(span_id)
             if span_id in touched or row.counted != was_counted:
                 charge(self.team_id, row)
-        self.course = course_of(self.rows.values())
-        self.totals = totals_of(self.rows.values())
+        landmarks = rest.landmarks if rest is not None else []
+        self.course = course_of([*self.rows.values(), *landmarks])
+        self.totals = totals_of(self.rows.values(), rest.totals if rest is not None else None)
         self.is_hidden = self.course.is_hidden
         if self.status not in ENDED_BY_HAND:
             self.status = self.course.status
@@ -115,7 +138,7 @@ class RunState:
                 deltas.subtract(*old)
             deltas.add(*after)
         if self.changed or moved:
-            seen = seen_in(self.rows.values(), dims)
+            seen = seen_in(self.rows.values(), dims, self.rest.seen if self.rest else None)
         else:
             seen = seen_in((self.rows[i] for i in self.fresh), dims, self.seen_before)
         now = presence_of(seen, dims)
@@ -166,7 +189,7 @@ class RunState:
             "cost_usd": None if totals.cost_units is None else money(totals.cost_units),
             "unpriced_calls": totals.unpriced_calls,
             "estimated_calls": totals.estimated_calls,
-            "is_hidden": self.is_hidden or not self.rows,
+            "is_hidden": self.is_hidden or not totals.span_count,
             "linked_trace_ids": sorted(story.linked),
         }
 

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from typing import Protocol
 
 from tracking.codes import COST_ESTIMATED, COST_UNKNOWN, KIND_CODES, STATUS_CODES
 from tracking.ingest.span_row import SpanRow
@@ -28,7 +29,28 @@ class RunDims:
     is_hidden: bool
 
 
-def cell_of(row: SpanRow, dims: RunDims) -> Cell:
+class Placed(Protocol):
+    """What says where a row counts: a row itself, or many of one run that count in the same place."""
+
+    @property
+    def started_us(self) -> int: ...
+    @property
+    def agent(self) -> str | None: ...
+    @property
+    def model(self) -> str | None: ...
+    @property
+    def provider(self) -> str | None: ...
+    @property
+    def tool_name(self) -> str | None: ...
+    @property
+    def kind(self) -> int: ...
+    @property
+    def counted(self) -> bool: ...
+    @property
+    def is_aggregate(self) -> bool: ...
+
+
+def cell_of(row: Placed, dims: RunDims) -> Cell:
     is_model_call = row.kind in MODEL_KINDS and row.counted
     return Cell(
         dims.team_id,
@@ -77,11 +99,15 @@ def measures_of(row: SpanRow) -> Measures:
 Seen = dict[tuple[int, str, str, int], int]
 
 
-def seen_in(rows: Iterable[SpanRow], dims: RunDims, known: Seen | None = None) -> Seen:
+def seen_in(rows: Iterable[Placed], dims: RunDims, known: Seen | None = None) -> Seen:
     """Every value of every slice that rows have, with the first hour of each; ``known`` is from other rows."""
+    return seen_at((cell_of(row, dims) for row in rows), known)
+
+
+def seen_at(cells: Iterable[Cell], known: Seen | None = None) -> Seen:
+    """``seen_in`` of rows whose cells are known."""
     first: Seen = dict(known or {})
-    for row in rows:
-        cell = cell_of(row, dims)
+    for cell in cells:
         hour = cell.hour_us
         for value in (
             (slices.TOTAL, "", "", -1),
@@ -137,15 +163,28 @@ class Totals:
     reasoning_tokens: int = 0
     embedding_tokens: int = 0
     cost_units: int | None = None
+    priced_calls: int = 0
     unpriced_calls: int = 0
     estimated_calls: int = 0
     agents: set[str] = field(default_factory=set)
     models: set[str] = field(default_factory=set)
 
 
-def totals_of(rows: Iterable[SpanRow]) -> Totals:
-    t = Totals()
-    cost, priced = 0, 0
+@dataclass(slots=True)
+class Rest:
+    """What the rows of a long run add that are not loaded."""
+
+    totals: Totals
+    seen: Seen
+    landmarks: list[SpanRow]  # those of them that decide the run's course
+    has_known_call: bool  # a model call counts that knows its tokens
+    has_sums: bool  # a span that is no call has tokens
+
+
+def totals_of(rows: Iterable[SpanRow], rest: Totals | None = None) -> Totals:
+    """Sums of rows, and of other rows with the sums ``rest``."""
+    t = Totals() if rest is None else replace(rest, agents=set(rest.agents), models=set(rest.models))
+    cost, priced = t.cost_units or 0, t.priced_calls
     for row in rows:
         t.span_count += 1
         t.errors += row.status == ERROR
@@ -170,5 +209,6 @@ def totals_of(rows: Iterable[SpanRow]) -> Totals:
             priced += 1
         t.unpriced_calls += row.cost_status == COST_UNKNOWN
         t.estimated_calls += row.cost_status == COST_ESTIMATED
+    t.priced_calls = priced
     t.cost_units = cost if priced or not t.unpriced_calls else None
     return t

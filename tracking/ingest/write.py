@@ -10,7 +10,7 @@ from __future__ import annotations
 import hashlib
 import secrets
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date
 from typing import Any
@@ -19,12 +19,13 @@ from uuid import UUID
 import orjson
 import psycopg
 
-from tracking.ingest import copying
+from tracking.codes import span_int
+from tracking.ingest import copying, growing
 from tracking.ingest.batch import Batch, LogContents, Receipt
 from tracking.ingest.chunks import CHUNK_BYTES, compress, join, unpack
 from tracking.ingest.copying import PAYLOAD_COLUMNS, SPAN_COLUMNS, USAGE_COLUMNS
 from tracking.ingest.run_state import RunState, new_day, uuid7
-from tracking.ingest.span_row import READ_COLUMNS, SpanRow, encode_payload, merge, row_from, row_of
+from tracking.ingest.span_row import SpanRow, encode_payload, merge, row_of
 from tracking.ingest.story import Story
 from tracking.models.runs import Payload
 from tracking.redaction import Redactor, redactor
@@ -67,10 +68,11 @@ def write(connection: Connection, batches: Sequence[Batch]) -> Written:
     with connection.transaction(), connection.cursor() as cursor:
         _mark_over_quota(cursor, batches, receipts)
         arrivals = _by_run([b for b, r in zip(batches, receipts, strict=True) if not r.is_over_quota])
-        states = lock_runs(cursor, arrivals)
+        states = lock_runs(cursor, arrivals, arrivals)
         states += _begin(cursor, arrivals, {(s.team_id, s.trace_id) for s in states})
         for state in states:
             _take(state, arrivals[state.team_id, state.trace_id], receipt_of)
+            growing.complete(cursor, state)
         _recall(cursor, states)
         deltas = Deltas.empty()
         for state in states:
@@ -115,25 +117,29 @@ def _by_run(batches: Sequence[Batch]) -> dict[tuple[int, UUID], Arrival]:
     return dict(sorted(arrivals.items(), key=lambda item: (item[0][0], item[0][1].int)))
 
 
-def lock_runs(cursor: psycopg.Cursor[Any], wanted: Iterable[tuple[int, UUID]]) -> list[RunState]:
-    """Those of the runs (team, trace id) that are there, locked until the transaction ends, with all their rows."""
+def lock_runs(
+    cursor: psycopg.Cursor[Any],
+    wanted: Iterable[tuple[int, UUID]],
+    arrivals: Mapping[tuple[int, UUID], Arrival] | None = None,
+) -> list[RunState]:
+    """Those of the runs (team, trace id) that are there, locked until the transaction ends, with all their rows; with
+    ``arrivals`` a long run has those that its arrival tells of again."""
     wanted = list(wanted)
     teams, traces = [team for team, _ in wanted], [trace for _, trace in wanted]
     cursor.execute(statements("ingest")["lock_runs"], {"teams": teams, "traces": traces})
     states = [_state_from(columns) for columns in cursor.fetchall()]
     for state in states:
-        cursor.execute(
-            f"SELECT {READ_COLUMNS} FROM tracking_span WHERE team_id = %s AND day = %s AND trace_id = %s",
-            (state.team_id, state.day, state.trace_id),
-        )
-        state.rows = {row.span_id: row for row in map(row_from, cursor.fetchall())}
-        state.remember()
+        if arrivals is None:
+            growing.load(cursor, state)
+        else:
+            spans = arrivals[state.team_id, state.trace_id].spans
+            growing.load(cursor, state, (span_int(span.span_id) for span, _, _ in spans))
     return states
 
 
 def _state_from(columns: Sequence[Any]) -> RunState:
     (team_id, trace_id, run_id, day, origin, status, external_id, title, title_rank, output, output_rank, session_id,
-     user_id, environment, release, service, key_id, tags, metadata, linked, is_hidden) = columns  # fmt: skip
+     user_id, environment, release, service, key_id, tags, metadata, linked, is_hidden, span_count) = columns  # fmt: skip
     story = Story(
         external_id=external_id, title=title, title_rank=title_rank, output=output, output_rank=output_rank,
         session_id=session_id, user_id=user_id, environment=environment, release=release, service=service,
@@ -141,7 +147,7 @@ def _state_from(columns: Sequence[Any]) -> RunState:
     )  # fmt: skip
     return RunState(
         team_id=team_id, trace_id=trace_id, id=run_id, day=day, origin=origin, is_new=False, status=status,
-        story=story, is_hidden=is_hidden,
+        story=story, is_hidden=is_hidden, span_count=span_count,
     )  # fmt: skip
 
 
@@ -203,7 +209,7 @@ def _take(state: RunState, arrival: Arrival, receipt_of: dict[int, Receipt]) -> 
         if old is not None and old.digest == row.digest:
             receipt.known += 1
             continue
-        if old is None and len(state.rows) >= SPANS_PER_RUN_MAX:
+        if old is None and state.span_count + len(state.fresh) >= SPANS_PER_RUN_MAX:
             message = f"the run holds {SPANS_PER_RUN_MAX} spans already, the most a run may have"
             receipt.rejected.append(Rejected(index=place, code="run_full", message=message))
             continue
@@ -224,6 +230,8 @@ def _take(state: RunState, arrival: Arrival, receipt_of: dict[int, Receipt]) -> 
 def _put_together(state: RunState, old: SpanRow, new: SpanRow) -> None:
     """A second report of a span: the row of both, and what each came with."""
     state.will_change(old)
+    if old.span_id not in state.fresh:
+        state.told_before.setdefault(old.span_id, old)
     row = merge(old, new)
     if old.payload is not None and new.payload is not None:
         first, last = (new.payload, old.payload) if row.digest == old.digest else (old.payload, new.payload)

@@ -1,7 +1,7 @@
 -- lock_runs: the runs a batch touches, locked in one order so that writers never wait in a circle.
 SELECT r.team_id, r.trace_id, r.id, r.day, r.origin, r.status, r.external_id, r.title, r.title_rank, r.output,
        r.output_rank, r.session_id, r.user_id, r.environment, r.release, r.service, r.key_id::text, r.tags, r.metadata,
-       r.linked_trace_ids, r.is_hidden
+       r.linked_trace_ids, r.is_hidden, r.span_count
 FROM tracking_run r
 JOIN unnest(%(teams)s::bigint[], %(traces)s::uuid[]) AS wanted(team_id, trace_id) USING (team_id, trace_id)
 ORDER BY r.team_id, r.trace_id
@@ -52,3 +52,58 @@ FROM unnest(%(teams)s::bigint[], %(names)s::text[], %(seen)s::timestamptz[]) AS 
 ORDER BY n.team_id, n.name
 ON CONFLICT (team_id, name) DO UPDATE SET first_seen_at = excluded.first_seen_at
 WHERE a.first_seen_at > excluded.first_seen_at;
+
+-- plan_for_long_runs: until the transaction ends. The planner takes a run's groups for as many as its rows and would
+-- sort texts by their language's rules; and a reader's processors are not the writer's to take.
+SELECT set_config('enable_sort', 'off', true), set_config('max_parallel_workers_per_gather', '0', true);
+
+-- above: of a long run's spans, those above the given ones, and the given ones; as many as asked for at most. The
+-- lateral keeps it to one look into the primary key for each, whatever the planner believes of a partition it never
+-- analysed.
+WITH RECURSIVE up(span_id) AS (
+  SELECT unnest(%(spans)s::bigint[])
+  UNION
+  SELECT s.parent_id FROM up CROSS JOIN LATERAL (
+    SELECT parent_id FROM tracking_span
+    WHERE team_id = %(team)s AND day = %(day)s AND trace_id = %(trace)s AND span_id = up.span_id LIMIT 1
+  ) s
+  WHERE s.parent_id IS NOT NULL
+)
+SELECT span_id FROM up LIMIT %(limit)s;
+
+-- beside: model calls under the same parents in the same times.
+SELECT s.span_id FROM tracking_span s
+JOIN unnest(%(parents)s::bigint[], %(lows)s::timestamptz[], %(highs)s::timestamptz[]) AS w(parent, low, high)
+  ON coalesce(s.parent_id, 0) = w.parent AND s.started_at <= w.high AND greatest(s.started_at, s.ended_at) >= w.low
+WHERE s.team_id = %(team)s AND s.day = %(day)s AND s.trace_id = %(trace)s AND s.kind = ANY(%(kinds)s::smallint[])
+LIMIT %(limit)s;
+
+-- is_told_otherwise: whether a run has model calls in another convention.
+SELECT EXISTS (
+  SELECT 1 FROM tracking_span
+  WHERE team_id = %(team)s AND day = %(day)s AND trace_id = %(trace)s AND kind = ANY(%(kinds)s::smallint[])
+    AND convention <> %(convention)s
+);
+
+-- rest_of_run: what the spans of a run add that are not loaded, those in one place of the usage tables together.
+SELECT (extract(epoch FROM min(started_at)) * 1000000)::bigint AS started_us, agent, model, provider, tool_name, kind,
+       counted, is_aggregate,
+       count(*) AS spans, count(*) FILTER (WHERE status = 2) AS errors,
+       coalesce(sum(input_tokens), 0)::bigint AS input_tokens, coalesce(sum(output_tokens), 0)::bigint AS output_tokens,
+       coalesce(sum(cached_tokens), 0)::bigint AS cached_tokens,
+       coalesce(sum(cache_write_tokens), 0)::bigint AS cache_write_tokens,
+       coalesce(sum(reasoning_tokens), 0)::bigint AS reasoning_tokens,
+       (coalesce(sum(cost_usd), 0) * 10000000000)::bigint AS cost_units, count(cost_usd) AS priced_calls,
+       count(*) FILTER (WHERE cost_status = 2) AS unpriced_calls,
+       count(*) FILTER (WHERE cost_status = 3) AS estimated_calls,
+       bool_or(input_tokens IS NOT NULL OR output_tokens IS NOT NULL) AS has_known,
+       bool_or((input_tokens IS NOT NULL OR output_tokens IS NOT NULL) AND NOT is_declaration
+               AND convention <> %(accounting)s) AS has_sums,
+       min(started_at) AS first, min(started_at) FILTER (WHERE parent_id IS NULL) AS first_root,
+       min(started_at) FILTER (WHERE ended_at IS NULL) AS first_open,
+       min(started_at) FILTER (WHERE NOT is_declaration) AS first_real,
+       min(started_at) FILTER (WHERE error <> '') AS first_broken, max(ended_at) AS last_end
+FROM tracking_span
+WHERE team_id = %(team)s AND day = %(day)s AND trace_id = %(trace)s AND NOT span_id = ANY(%(loaded)s::bigint[])
+GROUP BY agent, model, provider, tool_name, kind, counted, is_aggregate,
+         date_bin('1 hour', started_at, '2000-01-01 00:00:00+00');
