@@ -1,4 +1,4 @@
-"""Secrets and personal data are taken out before anything is stored.
+"""Secrets and personal data are taken out before anything is stored; ids of users, sessions and runs stay.
 
 Works on encoded JSON, once a chunk: one pass of RE2, which is linear in any text, tells whether there is anything to
 do at all. No pattern can match a quote or a backslash that JSON needs, so the text stays JSON. Ids, times and counts
@@ -7,16 +7,21 @@ are left alone: a card number must begin like one, have its length, and pass the
 
 from __future__ import annotations
 
-from functools import cache
+from functools import cache, lru_cache
 from typing import Any
 
+import orjson
 import re2
+
+from wflo.spans import Span
 
 _SECRETS: dict[str, str] = {
     "key": r"\b(?:sk|pk|rk)[-_](?:[A-Za-z0-9]{1,20}[-_]){0,3}[A-Za-z0-9_-]{20,}",
     "aws_key": r"\b(?:AKIA|ASIA|ABIA|ACCA)[0-9A-Z]{16}\b",
-    "jwt": r"\beyJ[A-Za-z0-9_-]{8,}\.eyJ[A-Za-z0-9_-]{8,}\.[A-Za-z0-9_-]{8,}",
-    "private_key": r"-----BEGIN [A-Z ]{0,30}PRIVATE KEY-----[^\"]*?-----END [A-Z ]{0,30}PRIVATE KEY-----",
+    "jwt": r"\beyJ[A-Za-z0-9_-]{8,}\.eyJ[A-Za-z0-9_-]{8,}(?:\.[A-Za-z0-9_-]{8,})?",
+    # One that was cut has no end: what looks like a key's lines goes.
+    "private_key": r"-----BEGIN [A-Z ]{0,30}PRIVATE KEY-----"
+    r"(?:[^\"]*?-----END [A-Z ]{0,30}PRIVATE KEY-----|(?:[A-Za-z0-9+/=\s:,-]|\\[nrt])*)",
     "url_password": r"\b[a-zA-Z][a-zA-Z0-9+.-]{1,20}://[^\s:/@\"\\]*:[^\s/\"\\]+@",
     "token": r"\b(?:gh[pousr]_[A-Za-z0-9]{30,}|github_pat_[A-Za-z0-9_]{30,}|glpat-[A-Za-z0-9_-]{18,}"
     r"|xox[abeoprs]-[A-Za-z0-9-]{10,}|AIza[0-9A-Za-z_-]{35}|ya29\.[0-9A-Za-z_-]{20,}|hf_[A-Za-z0-9]{30,}"
@@ -34,6 +39,7 @@ _POLICIES: dict[str, dict[str, str]] = {
     "off": {},
 }
 _CARD_LENGTHS = frozenset({14, 15, 16, 19})
+NAMES_REMEMBERED = 4_096
 
 
 class Redactor:
@@ -46,6 +52,7 @@ class Redactor:
         options.max_mem = 64 << 20
         joined = "|".join(f"({pattern})" for pattern in patterns.values())
         self._pattern = re2.compile(joined.encode(), options) if patterns else None
+        self.name = lru_cache(NAMES_REMEMBERED)(self.words)  # for words that come again and again
 
     def body(self, raw: bytes) -> bytes:
         if self._pattern is None or self._pattern.search(raw) is None:
@@ -65,6 +72,23 @@ class Redactor:
         if name == "url_password":
             return found[: found.index(b":", found.index(b"://") + 3) + 1] + b"[redacted]@"
         return b"[redacted " + name.encode() + b"]"
+
+
+def redact_span(span: Span, redact: Redactor) -> None:
+    """Clean what a span's row and its run are told by, in place; its payload is cleaned with its chunk."""
+    span.name = redact.name(span.name)
+    if span.error:
+        span.error = redact.words(span.error)
+    if span.agent:
+        span.agent = redact.name(span.agent)
+    if span.tool_name:
+        span.tool_name = redact.name(span.tool_name)
+    if span.purpose:
+        span.purpose = redact.words(span.purpose)
+    if span.tags:
+        span.tags = tuple(map(redact.name, span.tags))
+    if span.metadata:
+        span.metadata = orjson.loads(redact.body(orjson.dumps(span.metadata, default=str)))
 
 
 @cache

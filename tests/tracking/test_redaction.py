@@ -78,6 +78,15 @@ def test_a_password_in_an_address_goes_and_the_rest_stays() -> None:
     assert ALL.words("http://host:80/x?mail=no") == "http://host:80/x?mail=no"
 
 
+def test_what_is_left_of_a_secret_that_was_cut_goes_too() -> None:
+    key = f"-----BEGIN RSA PRIVATE KEY-----\nProc-Type: 4,ENCRYPTED\n\n{letters(64)}\n{letters(30)}"
+    assert ALL.words(f"use {key}… now") == "use [redacted private_key]… now"
+    body = orjson.dumps({"said": key + '" quoted'})
+    assert orjson.loads(ALL.body(body)) == {"said": '[redacted private_key]" quoted'}
+    jwt = f"{token({'alg': 'HS256', 'typ': 'JWT'})}.{token({'sub': 'mira'})}"
+    assert ALL.words(f"{jwt} {jwt}.ab") == "[redacted jwt] [redacted jwt].ab"
+
+
 @pytest.mark.parametrize(
     "text",
     ["call_9b958fcde69f6d2146132ba0", "chatcmpl-852930271bd0079b092b8202", "1763712345678901234", "4111111111111112",

@@ -16,6 +16,7 @@ from tracking.ingest.tool_offers import ToolOffer, is_offer, tools_of
 from wflo.spans import Kind, Span
 
 PREVIEW_CHARS = 300
+PREVIEW_READ_CHARS = 1_200  # before secrets are taken out: one that is cut in two is none that can be found
 PREVIEW_JSON_MAX = 64 * 1024
 _OPERATION_DETAILS = "gen_ai.client.inference.operation.details"
 _EVENT_ROLES = {
@@ -113,7 +114,8 @@ def contents(payload: dict[str, Any], *, convention: str, kind: Kind) -> Content
 
 
 def preview(span: Span) -> tuple[str, str]:
-    """The first words asked and the last words answered, at most PREVIEW_CHARS each; empty where nothing says so.
+    """The first words asked and the last words answered, each in one line to be ``shortened`` once secrets are out;
+    empty where nothing says so.
 
     Contents longer than PREVIEW_JSON_MAX are not parsed.
     """
@@ -123,11 +125,15 @@ def preview(span: Span) -> tuple[str, str]:
         if not isinstance(value, str) or len(value) <= PREVIEW_JSON_MAX
     }
     found = contents({"attributes": attributes, "events": span.events}, convention=span.convention, kind=span.kind)
-    return _shortened(found.input_text), _shortened(found.output_text)
+    return _line(found.input_text), _line(found.output_text)
 
 
-def _shortened(words: str) -> str:
-    words = " ".join(words[: PREVIEW_CHARS * 4].split())
+def _line(words: str) -> str:
+    return " ".join(words[:PREVIEW_READ_CHARS].split())
+
+
+def shortened(words: str) -> str:
+    """At most PREVIEW_CHARS of them."""
     return words if len(words) <= PREVIEW_CHARS else words[: PREVIEW_CHARS - 1] + "…"
 
 

@@ -94,9 +94,9 @@ class Story:
     def _listen(self, span: Span, asked_rank: int, answered_rank: int) -> tuple[str, str]:
         asked, answered = preview(span)
         if asked and asked_rank < self.title_rank:
-            self.title, self.title_rank = asked[:300], asked_rank
+            self.title, self.title_rank = asked, asked_rank
         if answered and answered_rank > self.output_rank:
-            self.output, self.output_rank = answered[:300], answered_rank
+            self.output, self.output_rank = answered, answered_rank
         return asked, answered
 
 

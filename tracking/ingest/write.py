@@ -23,12 +23,13 @@ from tracking.codes import span_int
 from tracking.ingest import copying, growing
 from tracking.ingest.batch import Batch, LogContents, Receipt
 from tracking.ingest.chunks import CHUNK_BYTES, compress, join, unpack
+from tracking.ingest.contents import shortened
 from tracking.ingest.copying import PAYLOAD_COLUMNS, SPAN_COLUMNS, USAGE_COLUMNS
 from tracking.ingest.run_state import RunState, new_day, uuid7
 from tracking.ingest.span_row import SpanRow, encode_payload, merge, row_of
 from tracking.ingest.story import Story
 from tracking.models.runs import Payload
-from tracking.redaction import Redactor, redactor
+from tracking.redaction import Redactor, redact_span, redactor
 from tracking.sql import statements
 from tracking.usage import slices
 from tracking.usage.deltas import HOUR_US, ZERO, Deltas, Key
@@ -203,6 +204,7 @@ def _take(state: RunState, arrival: Arrival, receipt_of: dict[int, Receipt]) -> 
     taken: list[Span] = []
     for span, place, batch in arrival.spans:
         receipt = receipt_of[id(batch)]
+        redact_span(span, redactor(batch.caller.redaction))
         payload = encode_payload(span)
         row = row_of(span, payload)
         old = state.rows.get(row.span_id)
@@ -281,18 +283,9 @@ def _pack(states: Iterable[RunState], arrivals: dict[tuple[int, UUID], Arrival])
             rows.append((state.team_id, state.day, state.trace_id, chunk, Payload.Kind.SPANS.value, compress(body)))
         if arrival.logs:
             rows.append(_log_chunk(state, [logs for logs, _ in arrival.logs], redact))
-        _redact_words(state, redact)
+        state.story.title = shortened(redact.words(state.story.title))
+        state.story.output = shortened(redact.words(state.story.output))
     return rows
-
-
-def _redact_words(state: RunState, redact: Redactor) -> None:
-    state.story.title = redact.words(state.story.title)
-    state.story.output = redact.words(state.story.output)
-    for span_id in (*state.fresh, *state.changed):
-        row = state.rows[span_id]
-        if row.error:
-            row.error = redact.words(row.error)
-        row.name = redact.words(row.name)
 
 
 def _chunks(rows: list[SpanRow]) -> Iterable[list[SpanRow]]:

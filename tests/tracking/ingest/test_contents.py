@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.tracking.ingest.recordings import CASES, bodies, spans_of
-from tracking.ingest.contents import PREVIEW_CHARS, Contents, contents, preview
+from tracking.ingest.contents import PREVIEW_CHARS, Contents, contents, preview, shortened
 from tracking.ingest.logs import by_span
 from tracking.ingest.messages import REPR_MAX, Message, decoded, messages_of
 from tracking.ingest.otlp import decode_protobuf_logs
@@ -278,7 +278,7 @@ def test_a_preview_is_short_and_in_one_line() -> None:
     span = Span(
         trace_id="1" * 32, span_id="2" * 16, kind=Kind.LLM, attributes={"input.value": asked, "output.value": "x" * 400}
     )
-    first, last = preview(span)
+    first, last = map(shortened, preview(span))
     assert len(first) == len(last) == PREVIEW_CHARS
     assert "\n" not in first
     assert last.endswith("…")
