@@ -54,8 +54,10 @@ ON CONFLICT (team_id, name) DO UPDATE SET first_seen_at = excluded.first_seen_at
 WHERE a.first_seen_at > excluded.first_seen_at;
 
 -- plan_for_long_runs: until the transaction ends. The planner takes a run's groups for as many as its rows and would
--- sort texts by their language's rules; and a reader's processors are not the writer's to take.
-SELECT set_config('enable_sort', 'off', true), set_config('max_parallel_workers_per_gather', '0', true);
+-- sort texts by their language's rules; it hashes a list of ids only when it plans with them in hand; and a reader's
+-- processors are not the writer's to take.
+SELECT set_config('enable_sort', 'off', true), set_config('plan_cache_mode', 'force_custom_plan', true),
+       set_config('max_parallel_workers_per_gather', '0', true);
 
 -- above: of a long run's spans, those above the given ones, and the given ones; as many as asked for at most. The
 -- lateral keeps it to one look into the primary key for each, whatever the planner believes of a partition it never
