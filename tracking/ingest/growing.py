@@ -67,7 +67,7 @@ def complete(cursor: Cursor, state: RunState) -> None:
         reach = _Reach(cursor, state, room=int(state.span_count * LOADED_SHARE))
         reach.find()
         state.rest = _rest(cursor, state)
-        if state.rest.has_sums and not state.rest.has_known_call:
+        if not state.rest.has_known_call and (state.rest.has_sums or _has_sums(state.rows.values())):
             raise _NeedsAll  # whether sums stand in for calls is a question to the whole run
         state.context = {i for i, row in state.rows.items() if row.kind in _CALLS} - reach.calls
     except _NeedsAll:
@@ -381,6 +381,10 @@ def _totals(groups: Iterable[_Group]) -> Totals:
         t.estimated_calls += g.estimated_calls
     t.cost_units = cost
     return t
+
+
+def _has_sums(rows: Iterable[SpanRow]) -> bool:
+    return any(row.kind not in _CALLS and row.has_usage for row in rows)
 
 
 def _read(

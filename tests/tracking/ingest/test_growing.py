@@ -237,6 +237,10 @@ STORIES: dict[str, list[list[Span]]] = {
         [call(4, parent=3)],
         [call(5, parent=3)],
     ],
+    "a known call that does not count leaves the sums in place": [
+        [span(8, kind=A, usage=TOKENS[2]), call(2), call(3, parent=2, is_declaration=True)],
+        [span(4, parent=2, kind=A), span(9, parent=8)],
+    ],
     "the user is known late": [[call(2, parent=1)], [call(3, parent=1, user_id="mira")], [call(4, parent=1)]],
     "a run ends, and goes on": [
         [span(1, kind=A, lasts=None), call(2, parent=1, status=Status.ERROR, error="429", tokens=None)],
