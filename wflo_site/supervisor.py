@@ -71,7 +71,11 @@ class Supervisor:
             created = self._make_ready()
             if created is None:
                 return 0 if self.asked_to_stop else 1
-            self._greet(created)
+            answers = self._await_answer()
+            for child in background(self.launch, self.environ):  # behind the pages: they wait for nobody
+                self._add(child)
+            for line in banner(self.launch, created, places=self.places, answers=answers):
+                say("", line)
             while not self.asked_to_stop:
                 self._look_after_everything()
             return 0
@@ -145,16 +149,17 @@ class Supervisor:
         }
 
     def _make_ready(self) -> dict[str, str] | None:
-        """Prepares, and starts everything. None when that failed (said) or a stop was asked for."""
+        """Prepares, and starts web. None when that failed (said) or a stop was asked for."""
         stamp, version = self.launch.home / "prepared", version_of_tables()
         server = web(self.launch, self.environ)
         if not self.launch.database_url and stamp.exists() and stamp.read_text() == version:
             self._add(server)  # the tables are known to fit
+            self._await_answer()
         created = self._prepare()
         if created is not None:
             stamp.write_text(version)
-            for child in ([] if server.process else [server]) + background(self.launch, self.environ):
-                self._add(child)
+            if not server.process:
+                self._add(server)
         return created
 
     def _prepare(self) -> dict[str, str] | None:
@@ -184,15 +189,14 @@ class Supervisor:
             say("prepare", line, problem=status != 0)
         return created if status == 0 else None
 
-    def _greet(self, created: dict[str, str]) -> None:
-        """The banner when web answers; what was created once is said in any case."""
+    def _await_answer(self) -> bool:
+        """Whether web answers, as soon as it does."""
         end = time.monotonic() + ANSWER_SECONDS
         answers = False
         while not (answers or self.asked_to_stop) and time.monotonic() < end:
             self._look_after_everything()
             answers = self._answers()
-        for line in banner(self.launch, created, places=self.places, answers=answers):
-            say("", line)
+        return answers
 
     def _answers(self) -> bool:
         host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(self.launch.host, self.launch.host)
