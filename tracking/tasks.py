@@ -28,7 +28,7 @@ def ask(task: Any, *args: Any) -> None:
 
 @shared_task
 def fold_usage() -> None:
-    fold.fold_all()
+    fold.fold_and_tidy()
 
 
 @shared_task

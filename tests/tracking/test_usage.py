@@ -8,6 +8,7 @@ from decimal import Decimal
 from itertools import combinations
 
 import pytest
+from django.db import connection
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -143,3 +144,15 @@ def test_of_nothing_there_is_no_percentile_and_a_lost_count_is_told() -> None:
     assert percentile(0, 0.5) is None
     with pytest.raises(ValueError, match="negative"):
         counts(-1)
+
+
+@pytest.mark.django_db(transaction=True)
+def test_after_folding_no_dead_rows_are_left_for_readers(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(fold, "TIDY_FROM", 1)
+    team = make_team("Tidy")
+    store.write([batch(team, *week_of_spans())])
+    assert fold.fold_and_tidy() > 0
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT pg_relation_size('tracking_usage_delta')")
+        assert cursor.fetchone() == (0,)
+    assert ask(team.id).totals.spans == 120
