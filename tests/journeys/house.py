@@ -19,7 +19,8 @@ import psycopg
 from tests.journeys.crowd import SpanId, Sums
 from tests.running import Running
 from tracking import invariants
-from wflo_site import devstack
+from wflo_site import devstack, embedded_postgres
+from wflo_site.stack_home import Memory, recall
 
 _DOOR = """SELECT coalesce(sum(spans), 0)::bigint FROM (
   SELECT agent, spans FROM tracking_usage WHERE slice = 11 AND grain = 0
@@ -33,8 +34,23 @@ class House:
     running: Running
     key: str
 
+    @property
+    def _memory(self) -> Memory:
+        """Where its stores are: asking does not start them."""
+        memory = recall(self.running.home)
+        assert memory is not None
+        return memory
+
+    def postgres(self) -> list[psutil.Process]:
+        """The one above them all, then those that serve a connection."""
+        number = embedded_postgres.pid(self._memory)
+        if number is None:
+            return []
+        above = psutil.Process(number)
+        return [above, *(one for one in above.children() if "wflo wflo" in " ".join(one.cmdline()))]
+
     def database(self) -> psycopg.Connection[Any]:
-        return psycopg.connect(devstack.start(self.running.home).database_url, autocommit=True)
+        return psycopg.connect(embedded_postgres.url(self._memory), autocommit=True)
 
     def rows(self, sql: str) -> list[tuple[Any, ...]]:
         with self.database() as connection:
@@ -77,16 +93,12 @@ class House:
             return invariants.broken(connection.cursor())
 
     def is_served(self) -> bool:
+        """Web and database answer."""
         try:
-            answer = httpx.post(
-                f"{self.running.url}/v1/traces",
-                headers={"authorization": f"Bearer {self.key}", "content-type": "application/json"},
-                json={"resourceSpans": []},
-                timeout=10,
-            )
-        except httpx.HTTPError:
+            is_ready = httpx.get(f"{self.running.url}/health/ready", timeout=10).status_code == 200
+            return is_ready and bool(self.rows("SELECT 1"))
+        except (httpx.HTTPError, psycopg.OperationalError):
             return False
-        return answer.status_code == 200
 
     def web_processes(self) -> list[psutil.Process]:
         """The one above them all, then those that serve, the oldest first."""
