@@ -210,9 +210,12 @@ def main() -> int:
             if name in steps:
                 say(name)
                 steps[name]()
+    except BaseException:
+        say(f"the server's last lines:\n{server.last_lines()}")
+        raise
     finally:
         server.remove()
-    say(table(bench.figures))
+        say(table(bench.figures))
     return 0 if all(f.is_reached for f in bench.figures) else 1
 
 

@@ -52,7 +52,7 @@ class Server:
         )
         while time.perf_counter() - began < 120:
             if self._process.poll() is not None:
-                raise RuntimeError(f"the server ended: {(self.home / 'up.log').read_text()[-2000:]}")
+                raise RuntimeError(f"the server ended: {self.last_lines()}")
             try:
                 urllib.request.urlopen(f"{self.url}/login", timeout=5).read()
             except (urllib.error.URLError, OSError):
@@ -66,6 +66,9 @@ class Server:
             self._process.terminate()
             self._process.wait(timeout=60)
             self._process = None
+
+    def last_lines(self) -> str:
+        return (self.home / "up.log").read_text()[-4000:]
 
     def remove(self) -> None:
         self.stop()

@@ -12,6 +12,7 @@ import stat
 import subprocess
 import sys
 import tempfile
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -76,6 +77,19 @@ def test_a_killed_server_starts_again_with_what_it_had(home: Path, name: str) ->
     again = devstack.start(home)
     assert words(again) == (["before the kill"], ["before the kill"])
     assert again.pids[name] != stack.pids[name]
+
+
+def test_a_postmaster_that_is_dying_is_not_taken_over(home: Path) -> None:
+    """Between the signal and its end a killed process is still there: held still, the moment lasts."""
+    stack = devstack.start(home)
+    write(stack, "before the kill")
+    os.kill(stack.pids["postgres"], signal.SIGSTOP)
+    killing = threading.Timer(0.5, os.kill, (stack.pids["postgres"], signal.SIGKILL))
+    killing.start()
+    again = devstack.start(home)
+    killing.join()
+    assert again.pids["postgres"] != stack.pids["postgres"]
+    assert words(again) == (["before the kill"], ["before the kill"])
 
 
 def test_two_folders_live_side_by_side_and_keep_what_they_have(home: Path, running: Stack) -> None:

@@ -8,6 +8,7 @@ WfloServerError
  ├── TooLarge             413
  ├── QuotaReached         429
  └── Unavailable          503  PostgreSQL away, queue full: try again soon
+      └── TooSlow         503  a question that took longer than it may: ask for less
 """
 
 from __future__ import annotations
@@ -73,3 +74,9 @@ class Unavailable(WfloServerError):
     code = "unavailable"
     status = 503
     retry_after_s = 2
+
+
+class TooSlow(Unavailable):
+    """This question took longer than it may. Ask for a shorter time range."""
+
+    code = "too_slow"

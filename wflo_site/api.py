@@ -5,7 +5,6 @@ from __future__ import annotations
 import logging
 from typing import Any
 
-from django.conf import settings
 from django.core.exceptions import SuspiciousOperation
 from django.db import Error as DatabaseError
 from django.http import Http404, HttpRequest, HttpResponse
@@ -18,6 +17,7 @@ from tracking.keys_api import router as keys_router
 from tracking.prices_api import router as prices_router
 from tracking.reading_api import router as reading_router
 from tracking.reading_json import write
+from tracking.store_errors import store_trouble
 from tracking.usage_api import router as usage_router
 from wflo_site.hot_doors import HOT_PATHS
 
@@ -116,12 +116,8 @@ def _suspicious(request: HttpRequest, error: SuspiciousOperation) -> HttpRespons
 @api.exception_handler(DatabaseError)
 def _store(request: HttpRequest, error: DatabaseError) -> HttpResponse:
     log.error("the store failed an API call: %s", error, exc_info=True)
-    if "statement timeout" in str(error):
-        seconds = settings.LIMITS["statement_ms"] // 1000
-        return problem(
-            request, 503, "too_slow", f"This question took longer than {seconds} s. Ask for a shorter time range."
-        )
-    return _known(request, Unavailable("The store is away or busy: try again in a moment."))
+    trouble = store_trouble(error)
+    return _unknown(request, error) if trouble is None else _known(request, trouble)
 
 
 @api.exception_handler(Exception)

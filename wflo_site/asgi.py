@@ -7,17 +7,19 @@ itself. Each answers with and without a trailing slash, and none ever redirects.
 from __future__ import annotations
 
 import os
-from typing import Any
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "wflo_site.settings")
 
-from django.core.asgi import get_asgi_application
+import django
 
-django_application: Any = get_asgi_application()
+django.setup(set_prefix=False)
 
 from tracking.ingest import api as ingest  # noqa: E402  models are ready only now
 from tracking.ingest.body import Receive, Scope, Send  # noqa: E402
 from wflo_site import static_files  # noqa: E402
+from wflo_site.django_door import DjangoDoor  # noqa: E402
+
+django_door = DjangoDoor()
 
 HOT = {
     "/v1/traces": ingest.traces,
@@ -41,7 +43,7 @@ async def application(scope: Scope, receive: Receive, send: Send) -> None:
         if scope["path"].startswith("/static/"):
             await static_files.serve(scope, receive, send)
             return
-        await django_application(scope, receive, send)
+        await django_door(scope, receive, send)
     elif scope["type"] == "lifespan":
         await _lifespan(receive, send)
 

@@ -10,6 +10,8 @@ import os
 import secrets
 import shutil
 import signal
+import socket
+import struct
 from pathlib import Path
 
 from wflo_site.processes import RunAs, alive, end, package_folder, run, service_user, wait_until, working_in
@@ -22,6 +24,8 @@ LOG_KEPT_BYTES = 10 * 2**20
 START_SECONDS = 60  # recovery after a kill can take long on a slow disk
 STOP_SECONDS = 8
 PORT_ATTEMPTS = 5
+ANSWER_SECONDS = 5.0
+SSL_REQUEST = struct.pack("!ii", 8, 80_877_103)  # asked before anything else; the answer is one letter
 
 SETTINGS = """\
 listen_addresses = '127.0.0.1'
@@ -63,14 +67,13 @@ def start(home: Path, memory: Memory) -> int:
     user = service_user()
     base = _base(home, memory, user)
     data = base / "data"
-    running = _running(data)
+    running = _taken_over(data)
     if running is not None:
         memory.postgres_port = running[1]
         return running[0]
     programs = _programs(base, user)
     if not data.is_dir():
         _make(programs, base, memory, user)
-    _clear_after_a_kill(data)
     return _launch(programs, base, memory, user)
 
 
@@ -196,35 +199,55 @@ def _launch(programs: Path, base: Path, memory: Memory, user: RunAs) -> int:
 
 
 def _running(data: Path) -> tuple[int, int] | None:
-    """(pid, port) of a postmaster that is ready in this folder (its pid file: lines 1, 4 and 8)."""
+    """(pid, port) of a postmaster that has become ready in this folder (its pid file: lines 1, 4 and 8)."""
     try:
         lines = (data / "postmaster.pid").read_text().splitlines()
         number, port, status = int(lines[0]), int(lines[3]), lines[7].strip()
     except (OSError, ValueError, IndexError):
         return None
-    if status == "ready" and alive(number) and number in working_in(data.resolve()):
-        return number, port
-    return None
+    return (number, port) if status == "ready" and _works_in(data, number) else None
 
 
-def _clear_after_a_kill(data: Path) -> None:
-    """Wait for the orphans of a killed postmaster, then drop a pid file whose process is only a zombie.
+def _works_in(data: Path, number: int) -> bool:
+    return alive(number) and number in working_in(data.resolve())
 
-    PostgreSQL clears the file itself when the process is gone; for a zombie it believes the server still runs. With
-    no process left in the data folder nothing can write to it.
+
+def _answers(port: int) -> bool:
+    """Whether a postmaster takes connections there. One just killed is still among the processes, and deaf."""
+    try:
+        with socket.create_connection(("127.0.0.1", port), timeout=ANSWER_SECONDS) as link:
+            link.sendall(SSL_REQUEST)
+            return link.recv(1) in (b"N", b"S")
+    except OSError:
+        return False
+
+
+def _taken_over(data: Path) -> tuple[int, int] | None:
+    """(pid, port) of a postmaster that is there already and takes connections, else None with nothing in its way.
+
+    One that is starting is waited for. After a kill its orphans are, and a pid file is dropped whose process is only a
+    zombie: PostgreSQL clears the file itself when the process is gone, and believes of a zombie that it still runs.
+    With no process left in the data folder nothing can write to it.
     """
     file = data / "postmaster.pid"
     try:
         number = int(file.read_text().splitlines()[0])
     except (OSError, ValueError, IndexError):
-        return
-    if alive(number) and number in working_in(data.resolve()):
-        wait_until(lambda: _running(data) is not None or not alive(number), seconds=START_SECONDS)
-        return
+        return None
+
+    def answering() -> tuple[int, int] | None:
+        running = _running(data)
+        return running if running is not None and _answers(running[1]) else None
+
+    if wait_until(lambda: answering() is not None or not _works_in(data, number), seconds=START_SECONDS):
+        running = answering()
+        if running is not None:
+            return running
     if not wait_until(lambda: not working_in(data.resolve()), seconds=10):
         raise StackError(f"Processes of a killed PostgreSQL still work in {data}: end them, then start again.")
     if Path(f"/proc/{number}").exists():
         file.unlink(missing_ok=True)
+    return None
 
 
 def _sentence(said: str, base: Path) -> str:

@@ -66,6 +66,7 @@ LIMITS: dict[str, int] = {
     "prices_remembered": 20_000,
     "run_idle_minutes": 30,
     "statement_ms": 15_000,
+    "requests_at_once": 8,
 }
 
 # --- stores ---------------------------------------------------------------------------------------------------------

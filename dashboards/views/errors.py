@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import sys
 from dataclasses import dataclass
 
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
 
 from dashboards.frame import is_fragment
-from tracking.errors import WfloServerError
+from tracking.errors import TooSlow, Unavailable
+from tracking.store_errors import store_trouble
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,7 +66,10 @@ def not_found(request: HttpRequest, exception: Exception | None = None) -> HttpR
 
 
 def server_error(request: HttpRequest) -> HttpResponse:
-    """Asks neither the database nor the session: they may be what failed."""
+    """Django calls this while it handles the error. Asks neither the database nor the session: they may be what failed."""
+    trouble = store_trouble(sys.exception())
+    if trouble is not None:
+        return unavailable(request, trouble)
     return _page(
         request,
         500,
@@ -75,8 +80,12 @@ def server_error(request: HttpRequest) -> HttpResponse:
     )
 
 
-def unavailable(request: HttpRequest, error: WfloServerError) -> HttpResponse:
-    """The store is away."""
+def unavailable(request: HttpRequest, error: Unavailable) -> HttpResponse:
+    """The store is away, or had too much to do for one page."""
+    if isinstance(error, TooSlow):
+        return _page(
+            request, error.status, "This took too long", error.message, "Or try again in a moment.", retry=True
+        )
     return _page(request, error.status, "The store is away", error.message, "Try again in a moment.", retry=True)
 
 

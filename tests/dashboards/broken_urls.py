@@ -1,7 +1,8 @@
-"""The site, and a page that fails."""
+"""The site, and pages that fail."""
 
 from __future__ import annotations
 
+from django.db import connection, transaction
 from django.http import HttpRequest, HttpResponse
 from django.urls import path
 
@@ -15,4 +16,11 @@ def broken(request: HttpRequest) -> HttpResponse:
     raise RuntimeError("secret detail")
 
 
-urlpatterns = [path("broken", broken), *real]
+def slow(request: HttpRequest) -> HttpResponse:
+    with transaction.atomic(), connection.cursor() as cursor:
+        cursor.execute("SET LOCAL statement_timeout = 1")
+        cursor.execute("SELECT pg_sleep(5)")
+    return HttpResponse()
+
+
+urlpatterns = [path("broken", broken), path("slow", slow), *real]

@@ -88,6 +88,15 @@ def test_an_error_of_ours_is_a_page_without_its_detail(alice: User) -> None:
     assert "<nav" not in page
 
 
+@pytest.mark.urls("tests.dashboards.broken_urls")
+def test_a_question_the_store_gave_up_is_said_with_what_to_do(alice: User) -> None:
+    client = signed_in(alice)
+    client.raise_request_exception = False
+    answer = client.get("/slow")
+    assert answer.status_code == 503
+    assert "Ask for a shorter time range" in answer.content.decode()
+
+
 def test_pages_of_our_own_errors_ask_no_database(rf: RequestFactory) -> None:
     """This test may not touch it: who breaks that is told so."""
     request = rf.get("/")
