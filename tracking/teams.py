@@ -13,13 +13,14 @@ from typing import Any
 from django.conf import settings
 from django.core.exceptions import ValidationError
 from django.db import transaction
-from django.db.models import Exists, F, Model, OuterRef, Q, QuerySet, Subquery
+from django.db.models import Model
 from django.utils.text import slugify
 
 from tracking import audit
 from tracking.audit import Actor
 from tracking.errors import Invalid, NotAllowed, NotFound
 from tracking.models import Membership, Organization, Team, User
+from tracking.sql import statements
 
 
 class Role(IntEnum):
@@ -49,30 +50,25 @@ class Seat:
 
 def seats_of(user: User) -> list[Seat]:
     """The person's teams by name, with the highest role in each; at most LIMITS["teams_listed"]."""
-    return [_seat(user, team) for team in _teams_of(user).order_by("name", "id")[: settings.LIMITS["teams_listed"]]]
+    return _seats(user, limit=settings.LIMITS["teams_listed"])
 
 
 def seat_of(user: User, slug: str) -> Seat:
     """The person's seat in one team. Raises NotFound, for a team that is not theirs too."""
-    team = _teams_of(user).filter(slug=slug).first()
-    if team is None:
+    found = _seats(user, slug=slug, limit=1)
+    if not found:
         raise NotFound("You are in no team of that name.")
-    return _seat(user, team)
+    return found[0]
 
 
 def first_seat_of(user: User) -> Seat | None:
     """Where a person lands: their own team before the ones they only oversee; None when they are in no team."""
-    team = _teams_of(user).order_by(F("own_role").asc(nulls_last=True), "name", "id").first()
-    return _seat(user, team) if team is not None else None
+    return next(iter(_seats(user, limit=1)), None)
 
 
-def _teams_of(user: User) -> QuerySet[Any]:
-    """Teams with what their role is made of, in one question: every page asks it."""
-    teams = Team.objects.select_related("organization").annotate(
-        own_role=Subquery(Membership.objects.filter(user=user, team=OuterRef("pk")).values("role")[:1]),
-        is_owned=Exists(user.owned_organizations.filter(pk=OuterRef("organization"))),
-    )
-    return teams if user.is_superuser else teams.filter(Q(own_role__isnull=False) | Q(is_owned=True))
+def _seats(user: User, *, limit: int, slug: str | None = None) -> list[Seat]:
+    asked = {"user": user.pk, "is_operator": user.is_superuser, "slug": slug, "limit": limit}
+    return [_seat(user, team) for team in Team.objects.raw(statements("teams")["seats"], asked)]
 
 
 def _seat(user: User, team: Any) -> Seat:

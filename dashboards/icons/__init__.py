@@ -25,6 +25,7 @@ def names() -> frozenset[str]:
     return frozenset(file.stem for file in _FOLDER.glob("*.svg"))
 
 
+@cache
 def icon(name: str) -> SafeString:
     """A reference into the page's sprite. Raises ValueError for a name that is not drawn."""
     if name not in names():

@@ -5,7 +5,6 @@ htmx asks the same address for a part of it, named by its target: the list, olde
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Any
@@ -19,6 +18,7 @@ from dashboards import numbers, periods
 from dashboards.access import team_for
 from dashboards.csv_rows import csv_text
 from dashboards.periods import Period
+from dashboards.run_row import run_row
 from tracking.errors import Invalid
 from tracking.models import Team
 from tracking.reports import search
@@ -63,7 +63,6 @@ COLUMNS = {
     "environment": "Environment",
 }
 DEFAULT_COLUMNS = ("tokens", "duration", "steps")
-_LANE_LOW_MS, _LANE_HIGH_MS = 100.0, 3_600_000.0
 _LOOSENED = {
     "flags": "the flags",
     "starts": "the agent that starts the run",
@@ -195,15 +194,15 @@ def _rows(request: HttpRequest, team: Team, asked: Asked) -> dict[str, Any]:
     cursor = request.GET.get("cursor") or None
     page = None if asked.problems else runs(team.pk, asked.filters, sort=asked.sort, cursor=cursor)
     found = page.runs if page else []
+    now = datetime.now(UTC)
+    colours = agent_colours(team.pk, [name for run in found for name in run.agents])
     return {
         "asked": asked,
         "period": asked.period,
-        "rows": [{"run": run, "lane": _lane(run), **_reason(run)} for run in found],
+        "rows": [run_row(run, columns=asked.columns, colours=colours, now=now) for run in found],
         "next_cursor": page.next_cursor if page else None,
         "is_continued": cursor is not None,
-        "colours": agent_colours(team.pk, [name for run in found for name in run.agents]),
-        "now": datetime.now(UTC),
-        "now_text": datetime.now(UTC).isoformat(timespec="milliseconds"),
+        "now_text": now.isoformat(timespec="milliseconds"),
         "heads": _heads(asked),
         "column_count": len(asked.columns) + 4,
     }
@@ -228,26 +227,6 @@ def _heads(asked: Asked) -> list[dict[str, Any]]:
         turned = f"{name} asc" if is_sorted and not asked.sort.is_ascending else name
         heads.append({"sort": turned, "label": label, "note": note, "is_left": is_left, "is_sorted": is_sorted})
     return heads
-
-
-def _lane(run: RunRow) -> dict[str, str]:
-    """The duration's bar on a log scale from 0.1 s to 1 h."""
-    length = min(max(run.seen_ms, _LANE_LOW_MS), _LANE_HIGH_MS)
-    share = math.log(length / _LANE_LOW_MS) / math.log(_LANE_HIGH_MS / _LANE_LOW_MS)
-    style = "floop" if run.loop_detected else {"failed": "ferr", "killed": "fkill"}.get(run.status, "fdur")
-    return {"width": f"{max(share * 100, 3):.0f}%", "style": style}
-
-
-def _reason(run: RunRow) -> dict[str, str]:
-    """The one badge that says why a run stands out."""
-    if run.status == "failed" and run.error:
-        return {"reason": run.error, "reason_style": "error"}
-    if run.errors:
-        return {
-            "reason": f"{numbers.tokens(run.errors)} failed {'step' if run.errors == 1 else 'steps'}",
-            "reason_style": "",
-        }
-    return {"reason": "", "reason_style": ""}
 
 
 # --- what stands round the rows -------------------------------------------------------------------------------------
