@@ -7,6 +7,7 @@ of the set of spans: order, retries and how the run was cut into requests make n
 
 from __future__ import annotations
 
+import re
 from collections import defaultdict
 from collections.abc import Hashable, Iterable
 from hashlib import blake2b
@@ -23,6 +24,9 @@ BARRIERS = frozenset(
     {Kind.AGENT, Kind.TOOL, Kind.LLM, Kind.EMBEDDING, Kind.RETRIEVER, Kind.GUARDRAIL, Kind.RERANKER, Kind.EVALUATOR}
 )
 ACCOUNTING = "ag2-accounting"
+OPENLLMETRY = "openllmetry"  # and what begins so
+# One library tells the model asked for, another the one that answered: the same name with its date.
+_DATE = re.compile(r"[-@]20\d\d-?\d\d-?\d\d$")
 
 
 class SpanFacts(NamedTuple):
@@ -184,7 +188,7 @@ def _reported_twice(calls: list[SpanFacts]) -> set[int]:
     siblings: dict[Hashable, dict[str, list[SpanFacts]]] = defaultdict(lambda: defaultdict(list))
     for call in calls:
         if call.kind is not Kind.TOOL and call.span_id not in dropped:
-            siblings[call.parent_id, call.kind, (call.model or "").lower()][call.convention].append(call)
+            siblings[call.parent_id, call.kind, _DATE.sub("", (call.model or "").lower())][call.convention].append(call)
     for reports in siblings.values():
         if len(reports) > 1:
             dropped |= _one_of_pairs(reports)
@@ -258,7 +262,7 @@ def _overlap(a: SpanFacts, b: SpanFacts) -> bool:
 def _rank(call: SpanFacts) -> tuple[bool, bool, bool, int, int]:
     """The best report first: tokens known; not OpenLLMetry, whose Anthropic streams count a token too many; with an
     id."""
-    is_doubtful = call.convention == "openllmetry"
+    is_doubtful = call.convention.startswith(OPENLLMETRY)
     return not call.is_known, is_doubtful, call.call_key is None, call.started_ns, call.span_id
 
 

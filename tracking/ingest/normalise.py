@@ -6,6 +6,7 @@ The dialect is chosen for each span alone: one request regularly holds four. Fir
 from __future__ import annotations
 
 from tracking.ingest.dialects import (
+    genai,
     gluellm,
     langfuse,
     langsmith,
@@ -77,6 +78,9 @@ def read_dialect(span: Span) -> None:
         litellm.read(span)
     elif span.scope.startswith("logfire"):
         _read_logfire(span)
+    elif span.scope.startswith("mlflow"):
+        genai.read(span)
+        mlflow.read_metadata(span)
     else:
         traceloop.read_genai(span)
 

@@ -84,6 +84,8 @@ def test_siblings_without_an_id_are_one_call_when_model_tokens_and_time_agree() 
     assert counted(fact(1, tokens=5), fact(2, tokens=6, **sdk)) == [1, 2]
     assert counted(fact(1, tokens=5, took=10), fact(2, tokens=5, at=9_000, **sdk)) == [1, 2]
     assert counted(fact(1, 8, tokens=5), fact(2, 9, tokens=5, **sdk)) == [1, 2]
+    asked, answered = {"model": "gpt-4o"}, {"model": "gpt-4o-2024-08-06"}
+    assert counted(fact(1, tokens=5, **asked), fact(2, tokens=5, **answered, **sdk)) == [2]
 
 
 def test_siblings_with_different_response_ids_are_two_calls_however_alike() -> None:

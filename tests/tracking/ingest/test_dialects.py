@@ -39,6 +39,7 @@ def refused(attributes: dict[str, Any]) -> tuple[str, str]:
 
 OI, LF, ML, LS, TL = "openinference.span.kind", "langfuse.observation.type", "mlflow.spanType", "langsmith.span.kind", "traceloop.span.kind"  # fmt: skip
 OP, VA = "gen_ai.operation.name", "ai.operationId"
+REASONING = "gen_ai.usage.reasoning.output_tokens"
 
 KINDS = [
     *[({OI: name.upper()}, Kind(name)) for name in ("agent", "llm", "tool", "chain", "retriever", "embedding", "guardrail", "reranker", "evaluator")],
@@ -124,7 +125,7 @@ USAGES: list[tuple[dict[str, Any], Usage | None]] = [
     (
         {LF: "generation", "langfuse.observation.usage_details":
          '{"input": 100, "output": 30, "total": 390, "input_cache_read": 200, "input_ephemeral_5m_input_tokens": 60}'},
-        Usage(input_tokens=360, output_tokens=30, cached_tokens=200),
+        Usage(input_tokens=360, output_tokens=30, cached_tokens=200, cache_write_tokens=60),
     ),
     (
         {LF: "generation", "langfuse.observation.usage_details":
@@ -136,6 +137,13 @@ USAGES: list[tuple[dict[str, Any], Usage | None]] = [
         {LF: "generation", "langfuse.observation.usage_details":
          '{"input_tokens": 9, "output_tokens": 30, "cache_read_input_tokens": 200, "cache_creation_input_tokens": 50}'},
         Usage(input_tokens=259, output_tokens=30, cached_tokens=200, cache_write_tokens=50),
+    ),
+    (
+        {LS: "llm", **CALL, "gen_ai.usage.input_tokens": 394, "gen_ai.usage.output_tokens": 46,
+         "langsmith.metadata.usage_metadata":
+         '{"input_tokens": 394, "output_tokens": 46, "output_token_details": {"reasoning": 6}, "input_token_details":'
+         ' {"cache_read": 197, "cache_creation": 0, "ephemeral_5m_input_tokens": 49, "ephemeral_1h_input_tokens": 0}}'},
+        Usage(input_tokens=394, output_tokens=46, cached_tokens=197, cache_write_tokens=49, reasoning_tokens=6),
     ),
     (
         {ML: '"CHAT_MODEL"', "mlflow.chat.tokenUsage":
@@ -188,6 +196,13 @@ def test_usage_is_inclusive_whatever_the_dialect_writes(attributes: dict[str, An
     got = read(attributes)
     assert got.usage == usage
     assert not got.is_aggregate
+
+
+def test_thoughts_that_google_adk_adds_twice_come_off_again() -> None:
+    told = {**CALL, "gen_ai.usage.input_tokens": 36, "gen_ai.usage.output_tokens": 156, REASONING: 64}
+    for provider, output in (("openai", 92), ("gcp.gemini", 156)):
+        got = read({**told, "gen_ai.provider.name": provider}, scope="gcp.vertex.agent")
+        assert got.usage == Usage(input_tokens=36, output_tokens=output, reasoning_tokens=64)
 
 
 WRONG = [
@@ -297,6 +312,8 @@ AGENTS: list[tuple[dict[str, Any], dict[str, Any], str | None]] = [
     ({LF: "agent"}, {"name": "researcher"}, "researcher"),
     ({LF: "generation", "langfuse.observation.metadata.lc_agent_name": '"researcher"'}, {}, "researcher"),
     ({ML: '"AGENT"'}, {"name": "researcher"}, "researcher"),
+    ({ML: '"CHAT_MODEL"', "metadata": '{"lc_agent_name": "researcher"}'}, {}, "researcher"),
+    ({OP: "chat", "metadata": '{"lc_agent_name": "researcher"}'}, {"scope": "mlflow.tracing.provider"}, "researcher"),
     ({VA: "ai.generateText", "ai.telemetry.functionId": "researcher"}, {}, "researcher"),
     ({LS: "chain", OP: "chain", "langsmith.metadata.lc_agent_name": "researcher"}, {}, "researcher"),
     ({"logfire.msg_template": "Agent run: {name!r}", "name": "researcher"}, {"scope": "logfire.openai_agents"}, "researcher"),
@@ -317,6 +334,7 @@ TOOLS: list[tuple[dict[str, Any], dict[str, Any], tuple[str, str | None]]] = [
     ({OP: "execute_tool"}, {"name": "execute_tool search"}, ("search", None)),
     ({OI: "TOOL", "tool.name": "search", "tool.id": "call_1"}, {"name": "SimpleTool"}, ("search", "call_1")),
     ({OI: "TOOL"}, {"name": "search"}, ("search", None)),
+    ({OI: "TOOL"}, {"name": "search.__call__"}, ("search", None)),
     ({LF: "tool", "langfuse.observation.metadata.tool_call_id": '"call_1"'}, {"name": "search"}, ("search", "call_1")),
     ({ML: '"TOOL"'}, {"name": "search"}, ("search", None)),
     ({VA: "ai.toolCall", "ai.toolCall.name": "search", "ai.toolCall.id": "call_1"}, {}, ("search", "call_1")),

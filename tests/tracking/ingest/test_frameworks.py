@@ -140,6 +140,22 @@ def test_langgraph_under_openllmetry_has_an_empty_agent_beside_the_task_that_wor
     assert {span.agent for span in tree.spans} == {None, "researcher"}
 
 
+def test_a_call_of_the_responses_api_is_told_by_openllmetrys_langchain_and_its_openai_side_by_side() -> None:
+    tree, home = Tree(), "opentelemetry.instrumentation."
+    node = tree.add("execute_task model", None, {TL: "task"}, scope=home + "langchain")
+    asked, answered = {"gen_ai.request.model": "gpt-4o"}, {"gen_ai.response.model": "gpt-4o-2024-08-06"}
+    tree.add("ChatOpenAI.chat", node, {**gen("chat", 36), **asked}, at=500, scope=home + "langchain")
+    tree.add(
+        "openai.response",
+        node,
+        {**gen("chat", 36), **asked, **answered, "gen_ai.response.id": "resp_1"},
+        at=510,
+        took=70,
+        scope=home + "openai.v1",
+    )
+    assert tree.sums()[:2] == (1, 36)
+
+
 def test_autogen_told_by_three_libraries() -> None:
     tree = Tree()
     process = tree.add("autogen process researcher", None, {"messaging.operation": "process"})

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 from tracking.ingest.dialects import names
@@ -61,7 +62,11 @@ _OFFICIAL = (
     "langchain_v2",
     "weaviate",
 )
+# OpenLLMetry's libraries for frameworks and for SDKs tell one call twice, as two libraries of different houses do.
+_OPENLLMETRY_FRAMEWORKS = ("langchain", "llamaindex", "llama_index", "crewai", "haystack", "agno", "openai_agents")
 _GROUPS = ("group", "workflow", "graph", "swarm", "crew", "team")  # invoke_swarm, invoke_graph: work, but no agent
+_ADK = "gcp.vertex.agent"
+_GOOGLE = ("google", "gemini", "vertex", "gcp")
 _MERGED_TOOLS = "(merged"  # google-adk's second span over tools that ran side by side
 
 
@@ -107,6 +112,8 @@ def read_call(span: Span) -> None:
     attributes = span.attributes
     read_model(span)
     span.usage = usage(attributes)
+    if span.scope == _ADK and span.usage is not None and not (span.provider or "").startswith(_GOOGLE):
+        span.usage = _without_thoughts_twice(span.usage)
     span.response_id = text(attributes, "gen_ai.response.id", "response_id")
     span.finish_reason = names.finish_reason(
         attributes.get("gen_ai.response.finish_reasons")
@@ -210,6 +217,12 @@ def usage(attributes: Attributes) -> Usage | None:
     )
 
 
+def _without_thoughts_twice(told: Usage) -> Usage:
+    """google-adk adds the thoughts to the answer, as Gemini's figures ask; others' output holds them already."""
+    output, thoughts = told.output_tokens or 0, told.reasoning_tokens or 0
+    return replace(told, output_tokens=output - thoughts) if thoughts and output >= 2 * thoughts else told
+
+
 def _details(
     attributes: Attributes, cached: int | None, cache_write: int | None, reasoning: int | None
 ) -> tuple[int | None, int | None, int | None]:
@@ -220,10 +233,20 @@ def _details(
     outputs = raw.get("output_tokens_details") or raw.get("completion_tokens_details") or _map(attributes, "output")
     if isinstance(inputs, dict):
         cached = cached if cached is not None else tokens(inputs, "cached_tokens", "cache_read")
-        cache_write = cache_write if cache_write is not None else tokens(inputs, "cache_write_tokens", "cache_creation")
+        if cache_write is None:
+            cache_write = tokens(inputs, "cache_write_tokens")
+        if cache_write is None:
+            cache_write = langchain_cache_write(inputs)
     if isinstance(outputs, dict) and reasoning is None:
         reasoning = tokens(outputs, "reasoning_tokens", "reasoning")
     return cached, cache_write, reasoning
+
+
+def langchain_cache_write(details: Attributes) -> int | None:
+    """Tokens written to a cache. For Anthropic, LangChain splits them by how long they are kept and leaves 0 as sum."""
+    whole = tokens(details, "cache_creation")
+    split = [tokens(details, f"ephemeral_{kept}_input_tokens") for kept in ("5m", "1h")]
+    return whole or sum(part or 0 for part in split) or whole
 
 
 def _map(attributes: Attributes, side: str) -> Any:
@@ -262,5 +285,5 @@ def convention_of(scope: str) -> str:
     if scope.startswith("com.anthropic"):
         return "anthropic-sdk"
     if scope.startswith("opentelemetry.instrumentation.") and not scope[30:].startswith(_OFFICIAL):
-        return "openllmetry"
+        return "openllmetry-frameworks" if scope[30:].startswith(_OPENLLMETRY_FRAMEWORKS) else "openllmetry"
     return "otel-genai"

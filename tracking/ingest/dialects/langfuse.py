@@ -140,12 +140,7 @@ def _usage_of(details: Attributes) -> Usage | None:
         cached=tokens(
             details, "input_cache_read", "cache_read_input_tokens", *_nested("input", "prompt", "cached_tokens")
         ),
-        cache_write=tokens(
-            details,
-            "input_cache_creation",
-            "cache_creation_input_tokens",
-            *_nested("input", "prompt", "cache_write_tokens"),
-        ),
+        cache_write=_cache_write(details),
         reasoning=tokens(
             details, "output_reasoning", "reasoning", *_nested("output", "completion", "reasoning_tokens")
         ),
@@ -153,6 +148,18 @@ def _usage_of(details: Attributes) -> Usage | None:
         audio_input_tokens=tokens(details, "input_audio") or None,
         audio_output_tokens=tokens(details, "output_audio") or None,
     )
+
+
+def _cache_write(details: Attributes) -> int | None:
+    """LangChain splits what Anthropic wrote to its cache by how long it is kept, and leaves 0 as the sum."""
+    whole = tokens(
+        details,
+        "input_cache_creation",
+        "cache_creation_input_tokens",
+        *_nested("input", "prompt", "cache_write_tokens"),
+    )
+    split = sum(tokens(details, f"input_ephemeral_{kept}_input_tokens") or 0 for kept in ("5m", "1h"))
+    return whole or split or whole
 
 
 def _flat(details: Attributes) -> Attributes:

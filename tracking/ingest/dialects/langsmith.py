@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from tracking.ingest.dialects import genai, names
-from tracking.ingest.dialects.fields import Attributes, entries, text, word, words
+from tracking.ingest.dialects.fields import Attributes, entries, parsed, text, tokens, usage_of, word, words
 from wflo.spans import Kind, Span
 
 _KINDS = {
@@ -36,6 +36,7 @@ def read(span: Span) -> None:
             span.provider = names.provider_name(provider)
         span.requested_model = text(attributes, _METADATA + "ls_model_name") or span.requested_model
         span.model = span.model or span.requested_model
+        _read_parts(span)
     span.session_id = span.session_id or text(
         attributes, _METADATA + "session_id", _METADATA + "thread_id", _METADATA + "conversation_id"
     )
@@ -44,3 +45,21 @@ def read(span: Span) -> None:
         span.tags = words(attributes["langsmith.span.tags"])
     if span.parent_id is None:
         span.metadata = entries(attributes, _METADATA) or None
+
+
+def _read_parts(span: Span) -> None:
+    """Cached and reasoning tokens stand only in LangChain's own usage, which the metadata repeats."""
+    usage, told = span.usage, parsed(span.attributes.get(_METADATA + "usage_metadata"))
+    if usage is None or usage.cached_tokens is not None or not isinstance(told, dict):
+        return
+    inputs, outputs = told.get("input_token_details"), told.get("output_token_details")
+    inputs = inputs if isinstance(inputs, dict) else {}
+    span.usage = usage_of(
+        usage.input_tokens,
+        usage.output_tokens,
+        cached=tokens(inputs, "cache_read"),
+        cache_write=genai.langchain_cache_write(inputs),
+        reasoning=tokens(outputs, "reasoning") if isinstance(outputs, dict) else None,
+        cache_write_1h_tokens=tokens(inputs, "ephemeral_1h_input_tokens") or None,
+        service_tier=usage.service_tier,
+    )

@@ -12,6 +12,7 @@ from tracking.ingest.dialects.fields import (
     money,
     parsed,
     quoted,
+    text,
     tokens,
     usage_of,
     word,
@@ -52,8 +53,23 @@ def read(span: Span) -> None:
             span.agent = span.name[:200] or None
         span.usage = _usage(attributes)
         span.is_aggregate = span.usage is not None
+    read_metadata(span)
     span.session_id = quoted(attributes, "mlflow.trace.session") or span.session_id
     span.user_id = quoted(attributes, "mlflow.trace.user") or span.user_id
+
+
+def read_metadata(span: Span) -> None:
+    """LangChain's metadata, kept as one JSON text: the agent at work, the session, the user."""
+    metadata = parsed(span.attributes.get("metadata"))
+    if not isinstance(metadata, dict):
+        return
+    agent = text(metadata, "lc_agent_name")
+    if agent and span.kind is not Kind.AGENT:
+        span.agent = agent
+        if span.kind is Kind.CHAIN and span.name == agent:
+            span.kind = Kind.AGENT  # LangGraph's agents come as chains
+    span.session_id = span.session_id or text(metadata, "session_id", "thread_id", "conversation_id")
+    span.user_id = span.user_id or text(metadata, "user_id")
 
 
 def _read_call(span: Span) -> None:

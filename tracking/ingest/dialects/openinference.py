@@ -199,5 +199,5 @@ def _read_tool(span: Span) -> None:
     if name and name.startswith("(merged"):  # google-adk's second span over tools that ran side by side
         span.kind = Kind.CHAIN
         return
-    span.tool_name = name
+    span.tool_name = name.removesuffix(".__call__") if name else None  # DSPy's are named by the method called
     span.tool_call_id = text(attributes, "tool.id", "tool_call.id", "gen_ai.tool.call.id")
