@@ -46,6 +46,7 @@ LIMITS: dict[str, int] = {
     "writer_spans_per_commit": 4_000,
     "spans_per_run": 200_000,
     "usage_deltas_per_fold": 50_000,
+    "fold_ms": 120_000,
     "page_rows": 50,
     "palette_runs_searched": 5_000,
     "reprice_runs_at_once": 200,

@@ -19,6 +19,8 @@ def fold(limit: int | None = None) -> int:
         cursor.execute("SELECT pg_try_advisory_xact_lock(%s)", [_LOCK])
         if not cursor.fetchone()[0]:
             return 0
+        # A page may not wait as long as a fold of many deltas on a busy machine may take.
+        cursor.execute("SELECT set_config('statement_timeout', %s, true)", [str(settings.LIMITS["fold_ms"])])
         cursor.execute(statements("usage")["fold"], {"limit": limit})
         return int(cursor.fetchone()[0])
 
