@@ -52,6 +52,12 @@ class SpanFacts(NamedTuple):
     def is_known(self) -> bool:
         return self.input_tokens is not None or self.output_tokens is not None
 
+    @property
+    def is_telling(self) -> bool:
+        """Whether it says more than a report that only says that there was a call: its tokens, or, of a tool, that it
+        failed. What a framework catches of a tool's error it does not always tell."""
+        return self.is_error if self.kind is Kind.TOOL else self.is_known
+
 
 class Verdict(NamedTuple):
     """``counted``: this span stands for one call (LLM, embedding, reranker, tool), or, with ``is_aggregate_used``, its
@@ -156,10 +162,10 @@ def is_same_call(outer: SpanFacts, inner: SpanFacts) -> bool:
 
 
 def _outermost_or_known(by_id: dict[int, SpanFacts], above: dict[int, int | None]) -> set[int]:
-    """Of calls that nest, the innermost that knows its tokens; when none does, the outermost."""
+    """Of calls that nest, the innermost that knows its tokens (of tools: that failed); when none does, the outermost."""
     has_known_below: set[int] = set()
     for span_id, outer in above.items():
-        if outer is None or not by_id[span_id].is_known:
+        if outer is None or not by_id[span_id].is_telling:
             continue
         while outer is not None and outer not in has_known_below:
             has_known_below.add(outer)

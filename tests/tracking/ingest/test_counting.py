@@ -147,6 +147,15 @@ def test_a_tool_told_twice_ran_once_and_a_tool_inside_a_tool_ran_too() -> None:
     assert counted(*twice) == [1]
 
 
+def test_of_a_tool_told_twice_the_report_that_failed_counts() -> None:
+    caught = [
+        fact(1, kind=Kind.TOOL, tool_name="search"),
+        fact(2, 1, kind=Kind.TOOL, tool_name="search", is_error=True),
+    ]
+    assert counted(*caught) == [2]
+    assert counted(caught[0], fact(2, 1, kind=Kind.TOOL, tool_name="search")) == [1]
+
+
 def test_tools_side_by_side_whose_ids_a_server_numbers_alike_are_all_runs() -> None:
     both = [fact(n, None, Kind.TOOL, tool_name=name, call_key=7, at=1) for n, name in ((1, "search"), (2, "fetch"))]
     assert counted(*both) == [1, 2]

@@ -218,6 +218,16 @@ def test_ag2_accounts_for_its_calls_a_second_time() -> None:
     assert tree.sums() == (1, 10, 0, {"writer": 10})
 
 
+def test_what_ag2_spends_on_its_own_history_is_told_by_its_accounts_alone() -> None:
+    tree = Tree()
+    agent = tree.add("invoke_agent writer", None, gen("invoke_agent", gen_ai__agent__name="writer"))
+    tree.add("chat gpt-4o", agent, gen("chat", 10))
+    told = {"gen_ai.response.model": "gpt-4o", "gen_ai.usage.input_tokens": 70}
+    tree.add("record_usage compaction", agent, {"ag2.usage.kind": "compaction", **told}, took=0)
+    tree.add("record_usage subtask", agent, {"ag2.usage.kind": "subtask", **told}, took=0)
+    assert tree.sums() == (2, 80, 0, {"writer": 80})
+
+
 def test_google_adk_marks_its_agents_as_calls() -> None:
     tree = Tree()
     run = tree.add("invocation [app]", None, infer("CHAIN"))
