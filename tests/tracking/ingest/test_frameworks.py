@@ -126,6 +126,37 @@ def test_crewai_under_openllmetry() -> None:
     assert tree.sums() == (1, 10, 0, {"Researcher": 10})
 
 
+def test_a_crew_under_openllmetry_is_no_agent_and_knows_the_sum_of_its_calls() -> None:
+    tree = Tree()
+    told = "total_tokens=15 prompt_tokens=12 cached_prompt_tokens=4 completion_tokens=3 reasoning_tokens=0"
+    crew = {"crewai.crew.id": "1", "crewai.crew.token_usage": told}
+    root = tree.add("crewai.workflow", None, {**gen("invoke_agent"), **crew})
+    task = tree.add("Research.task", root, {TL: "task", **gen("invoke_agent")})
+    agent = tree.add("Researcher.agent", task, {TL: "agent", **gen("invoke_agent", gen_ai__agent__name="Researcher")})
+    assert tree.sums() == (0, 12, 0, {None: 12})
+
+    tree.add("openai.chat", agent, gen("chat", 12, gen_ai__request__model="gpt-4o"))
+    assert tree.sums() == (1, 12, 0, {"Researcher": 12})
+
+
+def test_llama_index_under_openllmetry_says_in_its_steps_who_worked_and_what_ran() -> None:
+    tree, scope, output = Tree(), "opentelemetry.instrumentation.llamaindex", "traceloop.entity.output"
+    flow = tree.add("AgentWorkflow.workflow", None, {TL: "workflow"}, scope=scope)
+    step = {TL: "task", output: '{"response": {}, "current_agent_name": "researcher"}'}
+    asking = tree.add("AgentWorkflow.task", flow, step, scope=scope)
+    tree.add("openai.chat", asking, gen("chat", 10))
+    ran = '{"tool_name": "search", "tool_id": "c1", "tool_output": {"blocks": [{"text": "gone"}], "is_error": true}}'
+    tool = tree.add("AgentWorkflow.task", flow, {TL: "task", "tool.name": "search", output: ran}, scope=scope)
+    tree.add("FunctionTool.task", tool, {TL: "task"}, scope=scope)
+    tree.add("AgentWorkflow.task", flow, {TL: "task", "tool.name": "handoff", output: "{}"}, scope=scope)
+    embed = {TL: "task", **gen("embeddings", gen_ai__request__model="text-embedding-3-small")}
+    tree.add("OpenAIEmbedding.task", flow, embed, scope=scope)
+    assert tree.sums() == (1, 10, 1, {"researcher": 10})
+    ended = tree.spans[tool - 1]
+    assert (ended.status, ended.error, ended.tool_call_id) == (Status.ERROR, "gone", "c1")
+    assert tree.spans[-1].kind is Kind.EMBEDDING
+
+
 def test_langgraph_under_openllmetry_has_an_empty_agent_beside_the_task_that_works() -> None:
     tree, tied = Tree(), {"traceloop.association.properties.lc_agent_name": "researcher"}
     nodes = {"gen_ai.workflow.nodes": ["__start__", "researcher"]}
