@@ -103,6 +103,8 @@ def _read_without_operation(span: Span) -> None:
         traceloop.read(span)
     elif "llm.request.type" in attributes:
         traceloop.read_old(span)
+    elif "llm.token_count.prompt" in attributes or "llm.output_messages.0.message.role" in attributes:
+        openinference.read(span)  # of a call with more attributes than an SDK keeps, the first are gone: the kind
     elif "llm.provider" in attributes or "llm.tokens.prompt" in attributes or "tool.success" in attributes:
         gluellm.read(span)
     else:

@@ -59,6 +59,7 @@ KINDS = [
     *[({VA: name}, kind) for name, kind in (("ai.generateText", Kind.CHAIN), ("ai.generateText.doGenerate", Kind.LLM), ("ai.streamText.doStream", Kind.LLM), ("ai.streamObject.doStream", Kind.LLM), ("ai.toolCall", Kind.TOOL), ("ai.embed", Kind.CHAIN), ("ai.embedMany.doEmbed", Kind.EMBEDDING))],
     *[({LS: name, OP: op}, kind) for name, op, kind in (("llm", "chat", Kind.LLM), ("tool", "execute_tool", Kind.TOOL), ("chain", "chain", Kind.CHAIN), ("retriever", "embeddings", Kind.RETRIEVER))],
     ({"llm.request.type": "chat", "llm.usage.total_tokens": 3}, Kind.LLM),
+    ({"llm.token_count.prompt": 3, "llm.output_messages.0.message.role": "assistant"}, Kind.LLM),
     ({"llm.request.type": "embedding"}, Kind.EMBEDDING),
     ({"llm.provider": "openai", "llm.model": "gpt-4o"}, Kind.LLM),
     ({"tool.success": True, "tool.name": "add"}, Kind.TOOL),
@@ -116,6 +117,16 @@ USAGES: list[tuple[dict[str, Any], Usage | None]] = [
         {LF: "generation", "langfuse.observation.usage_details":
          '{"input": 124, "output": 30, "total": 420, "input_cache_read": 208, "output_reasoning": 58, "input_audio": 0}'},
         Usage(input_tokens=332, output_tokens=88, cached_tokens=208, reasoning_tokens=58),
+    ),
+    (
+        {**LLM, "llm.token_count.prompt": 514, "llm.token_count.completion": 29,
+         "metadata.usage.cached_prompt_tokens": "336", "metadata.usage.cached_creation_tokens": "0"},
+        Usage(input_tokens=514, output_tokens=29, cached_tokens=336, cache_write_tokens=0),
+    ),
+    (
+        {**LLM, "llm.token_count.prompt": 10, "llm.token_count.completion": 5, "gen_ai.usage.input_tokens": 10,
+         "gen_ai.usage.output_tokens": 5, "gen_ai.usage.cache_read.input_tokens": 4, REASONING: 2},
+        Usage(input_tokens=10, output_tokens=5, cached_tokens=4, reasoning_tokens=2),
     ),
     (
         {LF: "generation", "langfuse.observation.usage_details":
@@ -429,6 +440,7 @@ def test_an_emitters_own_cost_is_kept_and_zero_is_unknown(attributes: dict[str, 
         ({**LLM, "llm.finish_reason": "end_turn"}, "stop"),
         ({VA: "ai.generateText.doGenerate", "ai.response.finishReason": "tool-calls"}, "tool_calls"),
         ({**CALL, "gen_ai.response.finish_reasons": []}, None),
+        ({**CALL, "gen_ai.response.finish_reason": "FinishReason.TOOL_CALLS"}, "tool_calls"),
         ({**CALL, "gen_ai.response.finish_reasons": ["max_tokens"]}, "length"),
     ],
 )

@@ -104,6 +104,16 @@ def test_openai_agents_hand_over_to_siblings_below_a_root_that_is_no_agent() -> 
     assert tree.sums() == (2, 30, 0, {"researcher": 10, "writer": 20})
 
 
+def test_an_event_that_beeai_writes_as_a_span_of_its_agent_is_no_agent() -> None:
+    tree, scope = Tree(), "openinference.instrumentation.beeai"
+    root = tree.add("writer", None, {**infer("AGENT"), "metadata.class_name": "RequirementAgent"}, scope=scope)
+    tree.add("OpenAIChatModel", root, infer("LLM", 10, metadata__class_name="OpenAIChatModel"), scope=scope)
+    told = infer("AGENT", metadata__path="agent.requirement.final_answer")
+    event = tree.add("final_answer", root, told, scope=scope)
+    assert tree.sums() == (1, 10, 0, {"writer": 10})
+    assert tree.spans[event - 1].agent is None
+
+
 def test_dspy_over_litellm_over_the_sdk() -> None:
     tree = Tree()
     predict = tree.add("Predict.forward", None, infer("CHAIN"))

@@ -119,6 +119,7 @@ def read_call(span: Span) -> None:
         attributes.get("gen_ai.response.finish_reasons")
         or attributes.get("anthropic.message.stop_reason")
         or attributes.get("llm.response.finish_reason")
+        or attributes.get("gen_ai.response.finish_reason")
     )
     span.reported_cost_usd = money(
         attributes, "operation.cost", "gen_ai.usage.cost", "gen_ai.cost.total_cost", "llm.cost.total", "llm.cost.usd"

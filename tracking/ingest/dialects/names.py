@@ -119,5 +119,5 @@ def finish_reason(value: object) -> str | None:
         value = value[0] if value else None
     if not isinstance(value, str) or value in ("", "None", "null"):
         return None
-    reason = value.strip("[]\"' ").partition('"')[0].lower()
+    reason = value.strip("[]\"' ").partition('"')[0].lower().removeprefix("finishreason.")
     return _REASONS.get(reason, reason)[:60] or None
