@@ -14,6 +14,7 @@ from tracking.reports.home import SpendToday
 
 HEIGHT = 196
 _TOP = 14  # room for the words above the highest point
+_LATE = 16
 _STEPS = (Decimal(1), Decimal(2), Decimal("2.5"), Decimal(5), Decimal(10))
 
 
@@ -37,6 +38,7 @@ class DayChart:
     now_x: str
     now_y: str
     now_anchor: str
+    says_now: bool  # late in the day its words would lie on the forecast's; the figure above says it too
     forecast_y: str
 
 
@@ -65,6 +67,7 @@ def day_chart(spend: SpendToday, hour: Decimal) -> DayChart:
         now_x=f"{now_x / 10:.2f}%",
         now_y=f"{now_y:.1f}",
         now_anchor="end" if hour > 4 else "start",
+        says_now=not coming or hour < _LATE,
         forecast_y=f"{max(10.0, coming[-1][1] - 8):.1f}" if coming else "",
     )
 

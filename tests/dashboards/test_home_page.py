@@ -115,6 +115,8 @@ def test_the_chart_stands_within_its_sheet_and_ends_at_now(store: Store, team: T
     assert chart.coming.split()[0] == chart.today.split()[-1]
     assert chart.ticks[0].label == "$0"
     assert 2 <= len(chart.ticks) <= 4
+    assert chart.says_now
+    assert not day_chart(home(team, NOON + timedelta(hours=10)).spend, D(22)).says_now  # two labels would overlap
 
 
 def test_a_sample_team_waits_for_its_first_span_and_says_what_it_is(store: Store, team: Team, client: Client) -> None:

@@ -12,6 +12,7 @@ from typing import ClassVar
 from django.contrib.postgres.fields import ArrayField
 from django.contrib.postgres.indexes import GinIndex
 from django.db import models
+from django.db.models.functions import Coalesce, NullIf
 
 from tracking.models.teams import Team
 
@@ -45,6 +46,9 @@ class Run(models.Model):
         GATEWAY = "gateway"
         JOBS_API = "jobs_api"
         QUEUE = "queue"
+
+    # What was asked, else what the first step is called.
+    TITLE: ClassVar = Coalesce(NullIf("title", models.Value("")), "name")
 
     pk = models.CompositePrimaryKey("team_id", "id")
     team = models.ForeignKey(Team, on_delete=models.CASCADE, related_name="+", db_index=False)

@@ -126,7 +126,7 @@ def failures(team: Team, agent: str | None, start: datetime, end: datetime, *, l
     """What the runs ``agent`` started in the range failed with, most frequent first."""
     runs = _runs_started_by(team, agent, start, end).filter(status=Run.Status.FAILED)
     found: dict[str, Failure] = {}
-    for error, run_id, title, started_at in runs.values_list("error", "id", "title", "started_at")[:RUNS_READ_MAX]:
+    for error, run_id, title, started_at in runs.values_list("error", "id", Run.TITLE, "started_at")[:RUNS_READ_MAX]:
         seen = found.get(error or "")
         found[error or ""] = (
             replace(seen, runs=seen.runs + 1) if seen else Failure(error or "", 1, run_id, title, started_at)

@@ -194,7 +194,7 @@ def _usual_spend(windows: Sequence[Spent], day: TeamDay) -> Decimal | None:
 
 def _live(team: Team) -> tuple[tuple[LiveRun, ...], int]:
     running = Run.objects.filter(team=team, status=Run.Status.RUNNING, is_hidden=False)
-    fields = ("id", "title", "entry_agent", "started_at", "cost_usd", "unpriced_calls", "loop_detected")
+    fields = ("id", Run.TITLE, "entry_agent", "started_at", "cost_usd", "unpriced_calls", "loop_detected")
     rows = running.order_by("-cost_usd", "-started_at").values_list(*fields)
     newest = list(rows[: LIVE_SHOWN + 1])
     count = len(newest) if len(newest) <= LIVE_SHOWN else running.count()

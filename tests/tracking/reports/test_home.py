@@ -131,6 +131,7 @@ def test_live_runs_are_counted_and_the_dearest_shown(store: Store, team: Team) -
     page = home(team, NOON)
     assert (page.live_count, len(page.live)) == (7, 5)
     assert [run.cost_usd for run in page.live] == [D("0.00015") * n for n in (7, 6, 5, 4, 3)]
+    assert {run.title for run in page.live} == {"step 1"}  # nothing was asked: the first step's name
 
 
 def test_another_teams_spans_are_nowhere_on_it(store: Store, team: Team) -> None:
