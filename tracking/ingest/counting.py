@@ -24,6 +24,7 @@ BARRIERS = frozenset(
     {Kind.AGENT, Kind.TOOL, Kind.LLM, Kind.EMBEDDING, Kind.RETRIEVER, Kind.GUARDRAIL, Kind.RERANKER, Kind.EVALUATOR}
 )
 ACCOUNTING = "ag2-accounting"
+LITELLM_RAW = "litellm-raw"  # what a provider was sent and answered: counts where no better report is round it
 OPENLLMETRY = "openllmetry"  # and what begins so
 # One library tells the model asked for, another the one that answered: the same name with its date.
 _DATE = re.compile(r"[-@]20\d\d-?\d\d-?\d\d$")
@@ -56,6 +57,8 @@ class SpanFacts(NamedTuple):
     def is_telling(self) -> bool:
         """Whether it says more than a report that only says that there was a call: its tokens, or, of a tool, that it
         failed. What a framework catches of a tool's error it does not always tell."""
+        if self.convention == LITELLM_RAW:
+            return False
         return self.is_error if self.kind is Kind.TOOL else self.is_known
 
 
@@ -202,7 +205,7 @@ def _reported_twice(calls: list[SpanFacts]) -> set[int]:
 
 
 def _one_response(group: list[SpanFacts]) -> set[int]:
-    """Spans with one response id (or tool call id): those that overlap, or say the same, are one call.
+    """Spans with one response id (or tool call id): those that overlap, or say the same in two conventions, are one call.
 
     The id alone is not enough: some local servers draw ids from a small range, and a tool may run again for one call.
     """
@@ -210,7 +213,10 @@ def _one_response(group: list[SpanFacts]) -> set[int]:
     dropped: set[int] = set()
     kept = group[0]
     for call in group[1:]:
-        if _overlap(kept, call) or (call.kind is not Kind.TOOL and _same_tokens_or_unknown(kept, call)):
+        is_told_otherwise = kept.convention != call.convention  # one library tells a call once
+        if _overlap(kept, call) or (
+            is_told_otherwise and call.kind is not Kind.TOOL and _same_tokens_or_unknown(kept, call)
+        ):
             better, worse = (kept, call) if _rank(kept) <= _rank(call) else (call, kept)
             dropped.add(worse.span_id)
             kept = better

@@ -68,6 +68,8 @@ def read_dialect(span: Span) -> None:
         langsmith.read(span)
     elif "ai.operationId" in attributes:
         vercel.read(span)
+    elif "litellm.call_id" in attributes and span.scope != "litellm":
+        litellm.read_host(span)
     elif "gen_ai.operation.name" not in attributes:
         _read_without_operation(span)
     elif "ag2.usage.kind" in attributes:
@@ -101,6 +103,8 @@ def _read_without_operation(span: Span) -> None:
         plain.read_ag2_accounting(span)
     elif "traceloop.span.kind" in attributes:
         traceloop.read(span)
+    elif span.name == litellm.RAW_NAME and span.scope == "litellm":
+        litellm.read_raw(span)
     elif "llm.request.type" in attributes:
         traceloop.read_old(span)
     elif "llm.token_count.prompt" in attributes or "llm.output_messages.0.message.role" in attributes:

@@ -75,6 +75,9 @@ def test_siblings_with_one_response_id_are_one_call() -> None:
 
 def test_one_response_id_drawn_twice_at_different_times_is_two_calls() -> None:
     assert counted(fact(1, tokens=5, call_key=9, took=10), fact(2, tokens=8, call_key=9, at=5_000)) == [1, 2]
+    assert counted(fact(1, tokens=5, call_key=9, took=10), fact(2, tokens=5, call_key=9, at=5_000)) == [1, 2]
+    later = fact(2, tokens=5, call_key=9, at=5_000, convention="logfire")
+    assert counted(fact(1, tokens=5, call_key=9, took=10), later) == [1]
 
 
 def test_siblings_without_an_id_are_one_call_when_model_tokens_and_time_agree() -> None:

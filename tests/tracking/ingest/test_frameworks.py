@@ -124,6 +124,27 @@ def test_dspy_over_litellm_over_the_sdk() -> None:
     assert tree.sums() == (2, 10, 0, {None: 10})
 
 
+def test_below_a_programs_span_litellm_leaves_of_each_call_what_the_provider_answered() -> None:
+    tree = Tree()
+    written = {**gen("chat", 2, gen_ai__request__model="gpt-4o"), "litellm.call_id": "c3"}
+    app = tree.add("app", None, written, scope="app")
+    told = "{'completion_tokens': 5, 'prompt_tokens': 10, 'prompt_tokens_details': {'cached_tokens': 4}}"
+    first = {"llm.openai.model": "gpt-4o-2024-08-06", "llm.openai.id": "r1", "llm.openai.usage": told}
+    tree.add("raw_gen_ai_request", app, {**first, "llm.openai.choices": "[]"}, scope="litellm")
+    told = "{'input_tokens': 10, 'cache_creation_input_tokens': 9, 'cache_read_input_tokens': 1, 'output_tokens': 46}"
+    second = {"llm.anthropic.model": "claude-4", "llm.anthropic.content": "[]", "llm.anthropic.usage": told}
+    tree.add("raw_gen_ai_request", app, second, scope="litellm")
+    tree.add("raw_gen_ai_request", app, {}, scope="litellm")
+    tree.add("raw_gen_ai_request", app, {"llm.None.model": "text-embedding", "llm.None.input": "[]"}, scope="litellm")
+    assert tree.sums() == (3, 30, 0, {None: 30})
+    assert [span.provider for span in tree.spans[1:3]] == ["openai", "anthropic"]
+
+    tree = Tree()
+    request = tree.add("litellm_request", None, {**gen("acompletion", 10), "litellm.call_id": "c1"}, scope="litellm")
+    tree.add("raw_gen_ai_request", request, first, scope="litellm")
+    assert tree.sums() == (1, 10, 0, {None: 10})
+
+
 def test_crewai_under_openllmetry() -> None:
     tree = Tree()
     crew = tree.add("crewai.workflow", None, {TL: "workflow"})
