@@ -19,6 +19,7 @@ from dashboards.typed_periods import typed
 from tracking.errors import Invalid
 
 DEFAULT = "now-24h"
+ZONE_COOKIE = "wflo_zone"  # utc; absent: the team's
 YEARS_MAX = 10
 _AMOUNT_MAX = 100_000
 _STEPS = {
@@ -113,6 +114,12 @@ class Period:
         return f"{start:%Y-%m-%dT%H:%M}..{end:%Y-%m-%dT%H:%M}"
 
     @property
+    def picked(self) -> tuple[str, str]:
+        """What the two boxes of the calendar hold: both ends, in its zone."""
+        start, end = self.start.astimezone(self.zone), self.end.astimezone(self.zone)
+        return f"{start:%Y-%m-%dT%H:%M}", f"{end:%Y-%m-%dT%H:%M}"
+
+    @property
     def previous(self) -> Period:
         """The stretch of the same length just before it."""
         return between(self.start - self.length, self.start, self.zone)
@@ -146,9 +153,14 @@ def from_query(
     return Period(start, end, from_text, "" if to_text == "now" else to_text, place)
 
 
-def from_request(request: HttpRequest, *, zone: str | ZoneInfo = "UTC", default: str = DEFAULT) -> Period:
-    """``from_query`` of a page's address, at this moment."""
-    return from_query(request.GET, now=datetime.now(UTC), zone=zone, default=default)
+def from_request(request: HttpRequest, *, zone: str, default: str = DEFAULT) -> Period:
+    """``from_query`` of a page's address, at this moment; ``zone`` is the team's."""
+    return from_query(request.GET, now=datetime.now(UTC), zone=zone_for(request, zone), default=default)
+
+
+def zone_for(request: HttpRequest, zone: str) -> str:
+    """Whose clock this person reads times by: the team's, or UTC when they chose so."""
+    return "UTC" if request.COOKIES.get(ZONE_COOKIE) == "utc" else zone
 
 
 def from_text(text: str, *, now: datetime, zone: str | ZoneInfo = "UTC") -> Period:

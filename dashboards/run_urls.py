@@ -10,5 +10,6 @@ urlpatterns = [
     path("runs", runs.run_list, name="runs"),
     path("runs/new", runs.new_runs, name="runs_new"),
     path("runs.csv", runs.export, name="runs_export"),
+    path("r/<slug:beginning>", runs.short, name="run_short"),
     path("runs/<path:reference>", run.run, name="run"),
 ]

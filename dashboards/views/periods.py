@@ -1,4 +1,4 @@
-"""The typed time range: text in, the page with that range out."""
+"""A time range typed or picked from a calendar: text in, the page with that range out."""
 
 from __future__ import annotations
 
@@ -21,13 +21,15 @@ _OF_ANOTHER_RANGE = frozenset({"from", "to", "cursor", "span"})
 
 @require_GET
 def typed(request: HttpRequest) -> HttpResponse:
-    """``text`` is the range, ``next`` the page's address; what else that says is kept. 422 with the reason for htmx."""
+    """``text`` is the range, or ``start`` and ``end`` are; ``next`` is the page's address, and what else that says is
+    kept. 422 with the reason for htmx."""
     team = team_for(request)
     asked = request.GET.get("next", "/")
     is_ours = url_has_allowed_host_and_scheme(asked, allowed_hosts=None) and asked.startswith("/")
     back = urlsplit(asked if is_ours else "/")
     try:
-        period = periods.from_text(request.GET.get("text", ""), now=datetime.now(UTC), zone=team.time_zone)
+        zone = periods.zone_for(request, team.time_zone)
+        period = periods.from_text(_asked(request), now=datetime.now(UTC), zone=zone)
     except Invalid as error:
         if is_fragment(request):
             return render(request, "dashboards/_fault.html", {"fault": error.message}, status=422)
@@ -37,3 +39,12 @@ def typed(request: HttpRequest) -> HttpResponse:
     ]
     address = f"{back.path}?{urlencode([*kept, *period.query.items()])}"
     return HttpResponseClientRedirect(address) if is_fragment(request) else redirect(address)
+
+
+def _asked(request: HttpRequest) -> str:
+    start, end = request.GET.get("start", ""), request.GET.get("end", "")
+    if not (start or end):
+        return request.GET.get("text", "")
+    if not (start and end):
+        raise Invalid("Give both ends of the range.", field="end" if start else "start")
+    return f"{start}..{end}"

@@ -10,8 +10,8 @@ from datetime import UTC, datetime
 from typing import Any
 from urllib.parse import urlencode
 
-from django.http import HttpRequest, HttpResponse
-from django.shortcuts import render
+from django.http import Http404, HttpRequest, HttpResponse
+from django.shortcuts import redirect, render
 from django.views.decorators.http import require_GET
 
 from dashboards import numbers, periods
@@ -132,6 +132,18 @@ def new_runs(request: HttpRequest) -> HttpResponse:
     since = since if since.tzinfo else since.replace(tzinfo=UTC)
     number = 0 if asked.problems else count_newer(team.pk, asked.filters, after=since)
     return HttpResponse(str(number), content_type="text/plain")
+
+
+@require_GET
+def short(request: HttpRequest, beginning: str) -> HttpResponse:
+    """A link to write down: to the run whose id begins so, or to the list of several."""
+    team = team_for(request)
+    found = runs(team.pk, read_filters({"q": f"id:{beginning}"}), limit=2).runs
+    if not found:
+        raise Http404("This team has no run whose id begins so.")
+    if len(found) > 1:
+        return redirect(f"/runs?{urlencode({'q': f'id:{beginning}', 'from': 'now-30d'})}")
+    return redirect(f"/runs/{found[0].id}")
 
 
 @require_GET

@@ -40,7 +40,7 @@ def site(
         load_bundled()
         accounts = []
         for name, person in (("Core", "Alice"), ("Fresh", "Dora"), ("Hostile", "Mallory")):
-            team = make_team(name)
+            team = make_team(name, time_zone="Europe/Berlin" if name == "Core" else "UTC")
             make_user(person, team=team, role="admin", password=PASSWORD)
             accounts.append(Account(f"{person.lower()}@example.org", make_key(team)[1], team.slug))
         site = Site(server.url, *accounts)

@@ -118,8 +118,32 @@ def test_the_time_range_is_typed_and_stands_in_the_address(site: Site, page: Pag
     expect(box).to_be_focused()
     box.fill("last fortnight")
     box.press("Enter")
-    expect(page.locator("[data-period] .fault")).to_contain_text("no day")
+    expect(page.locator("form:has(#period-text) .fault")).to_contain_text("no day")
     box.fill("3d")
     box.press("Enter")
     page.wait_for_url("**from=now-3d*")
     assert "q=agent" in page.url
+
+
+def test_the_time_range_is_picked_from_a_calendar_on_the_teams_clock_or_utc(site: Site, page: Page) -> None:
+    page.goto(f"{site.url}/runs?q=agent%3Arefund-resolver", wait_until="networkidle")
+    page.keyboard.press("t")
+    page.locator("[name=start]").fill("2026-11-01T09:00")
+    page.locator("[name=end]").fill("2026-11-02T17:30")
+    page.locator(".picked button").click()
+    page.wait_for_url("**from=2026-11-01T08%3A00%3A00Z&to=2026-11-02T16%3A30%3A00Z")
+    assert "q=agent" in page.url
+    page.keyboard.press("t")
+    with page.expect_navigation():
+        page.locator("[data-zone-set=utc]").click()
+    expect(page.locator("[name=start]")).to_have_value("2026-11-01T08:00")
+
+
+def test_rows_are_dense_or_roomy_as_chosen_and_stay_so(site: Site, page: Page) -> None:
+    page.goto(f"{site.url}/runs", wait_until="networkidle")
+    page.locator("[data-density-set=tight]").click()
+    page.reload(wait_until="networkidle")
+    expect(page.locator("html")).to_have_attribute("data-density", "tight")
+    page.locator('[data-density-set=""]').click()
+    page.reload(wait_until="networkidle")
+    assert page.locator("html").get_attribute("data-density") is None

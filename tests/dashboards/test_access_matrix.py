@@ -81,6 +81,7 @@ def ids(team: Team, people: dict[str, Client], bob: User) -> dict[str, str]:
         "<int:user_id>": str(owner.pk),
         "<uuid:key_id>": str(key.pk),
         "<slug:provider_id>": "oidc",
+        "<slug:beginning>": "00000000",
         r"^account/password/(?P<uidb36>[0-9A-Za-z]{1,20})-(?P<key>[0-9A-Za-z-]{1,200})$": sign_in_link(bob).split(
             "/", 3
         )[3],

@@ -134,6 +134,16 @@ def test_a_typed_time_range_leads_back_to_this_site_only(alice: User, back: str,
     assert client.get(address, headers={"HX-Request": "true"})["HX-Redirect"] == leads_to
 
 
+def test_a_range_picked_from_a_calendar_is_on_the_teams_clock_unless_utc_was_chosen(team: Team, alice: User) -> None:
+    Team.objects.filter(pk=team.pk).update(time_zone="Asia/Tokyo")
+    client = signed_in(alice)
+    address = "/period?start=2026-11-01T09:00&end=2026-11-02T09:00&next=/runs"
+    assert client.get(address)["Location"] == "/runs?from=2026-11-01T00%3A00%3A00Z&to=2026-11-02T00%3A00%3A00Z"
+    client.cookies["wflo_zone"] = "utc"
+    assert client.get(address)["Location"] == "/runs?from=2026-11-01T09%3A00%3A00Z&to=2026-11-02T09%3A00%3A00Z"
+    assert client.get("/period?start=2026-11-01T09:00&next=/runs").status_code == 400
+
+
 def test_a_typed_time_range_that_is_none_is_said_in_place_or_as_a_page(alice: User) -> None:
     client = signed_in(alice)
     answer = client.get("/period?text=%3Cb%3E", headers={"HX-Request": "true"})

@@ -62,6 +62,16 @@ def test_the_list_shows_status_cost_and_what_is_unknown(page: Client, store: Sto
     assert rows(text(page.get("/runs?status=failed"))) == 2
 
 
+def test_a_short_link_leads_to_its_run_or_to_those_that_begin_so(page: Client, store: Store, team: Team) -> None:
+    tell_many(store, team)
+    run = Run.objects.filter(team=team).first()
+    assert run is not None
+    assert page.get(f"/r/{run.trace_id.hex}")["Location"] == f"/runs/{run.id}"
+    several = page.get(f"/r/{run.id.hex[:4]}")["Location"]  # they began in one minute, and their ids say so
+    assert several == f"/runs?q=id%3A{run.id.hex[:4]}&from=now-30d"
+    assert page.get("/r/no-such-run").status_code == 404
+
+
 def test_a_page_of_the_list_asks_the_database_the_same_for_any_number_of_runs(
     page: Client, store: Store, team: Team
 ) -> None:

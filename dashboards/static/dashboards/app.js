@@ -29,6 +29,12 @@
       button.setAttribute("aria-pressed", String((button.dataset.densitySet === "tight") === tight));
   }
 
+  // --- whose clock: times are worked out by the server, so the page is asked for again
+  function zone(name) {
+    keep("wflo_zone", name);
+    location.reload();
+  }
+
   // --- toasts
   function toast(title, why) {
     const box = document.createElement("div");
@@ -80,7 +86,7 @@
   let failed = null; // the last element whose request failed, for Retry
 
   document.addEventListener("click", (event) => {
-    const hit = event.target.closest("[data-copy],[data-open],[data-theme-next],[data-density-set],[data-dismiss],[data-retry],[data-print]");
+    const hit = event.target.closest("[data-copy],[data-open],[data-theme-next],[data-density-set],[data-zone-set],[data-dismiss],[data-retry],[data-print]");
     for (const menu of document.querySelectorAll("details.menu[open]")) if (!menu.contains(event.target)) menu.open = false;
     if (event.target instanceof HTMLDialogElement) event.target.close(); // its backdrop
     if (!hit) return;
@@ -89,7 +95,8 @@
       event.preventDefault();
       open(hit.dataset.open);
     } else if (hit.dataset.themeNext !== undefined) theme(NEXT[root.dataset.theme || ""]);
-    else if (hit.dataset.densitySet) density(hit.dataset.densitySet === "tight");
+    else if (hit.dataset.densitySet !== undefined) density(hit.dataset.densitySet === "tight");
+    else if (hit.dataset.zoneSet !== undefined) zone(hit.dataset.zoneSet);
     else if (hit.dataset.dismiss !== undefined) hit.closest("[data-toast]").remove();
     else if (hit.dataset.retry !== undefined) {
       hit.closest("[data-toast]").remove();
