@@ -82,7 +82,7 @@ def read_dialect(span: Span) -> None:
         _read_logfire(span)
     elif span.scope.startswith("mlflow"):
         genai.read(span)
-        mlflow.read_metadata(span)
+        mlflow.read_genai(span)
     else:
         traceloop.read_genai(span)
 

@@ -119,6 +119,12 @@ USAGES: list[tuple[dict[str, Any], Usage | None]] = [
         Usage(input_tokens=332, output_tokens=88, cached_tokens=208, reasoning_tokens=58),
     ),
     (
+        {**LLM, "llm.token_count.prompt": 10, "llm.token_count.completion": 5, "ai.usage.inputTokens": 10,
+         "ai.usage.outputTokens": 5, "ai.usage.cachedInputTokens": 4},
+        Usage(input_tokens=10, output_tokens=5, cached_tokens=4),
+    ),
+    ({OI: "EMBEDDING", "ai.usage.tokens": 7}, Usage(input_tokens=7)),
+    (
         {**LLM, "llm.token_count.prompt": 514, "llm.token_count.completion": 29,
          "metadata.usage.cached_prompt_tokens": "336", "metadata.usage.cached_creation_tokens": "0"},
         Usage(input_tokens=514, output_tokens=29, cached_tokens=336, cache_write_tokens=0),
@@ -214,6 +220,15 @@ def test_thoughts_that_google_adk_adds_twice_come_off_again() -> None:
     for provider, output in (("openai", 92), ("gcp.gemini", 156)):
         got = read({**told, "gen_ai.provider.name": provider}, scope="gcp.vertex.agent")
         assert got.usage == Usage(input_tokens=36, output_tokens=output, reasoning_tokens=64)
+
+
+@pytest.mark.parametrize(("alone", "read_from_cache"), [(6, 2), (6, 200)])
+def test_openlit_leaves_cached_tokens_out_of_anthropics_input(alone: int, read_from_cache: int) -> None:
+    parts = {"gen_ai.usage.cache_read.input_tokens": read_from_cache, "gen_ai.usage.cache_creation.input_tokens": 1}
+    told = {**CALL, "gen_ai.usage.input_tokens": alone, "gen_ai.usage.output_tokens": 5, **parts}
+    got = read(told, scope="openlit.instrumentation.anthropic")
+    whole = alone + read_from_cache + 1
+    assert got.usage == Usage(input_tokens=whole, output_tokens=5, cached_tokens=read_from_cache, cache_write_tokens=1)
 
 
 WRONG = [
@@ -323,6 +338,13 @@ AGENTS: list[tuple[dict[str, Any], dict[str, Any], str | None]] = [
     ({LF: "agent"}, {"name": "researcher"}, "researcher"),
     ({LF: "generation", "langfuse.observation.metadata.lc_agent_name": '"researcher"'}, {}, "researcher"),
     ({ML: '"AGENT"'}, {"name": "researcher"}, "researcher"),
+    ({ML: '"AGENT"', "name": '"researcher"'}, {"name": "Agent.run_sync"}, "researcher"),
+    ({ML: '"AGENT"', "name": '"None"'}, {"name": "ToolCallingAgent.run"}, "ToolCallingAgent"),
+    ({ML: '"AGENT"'}, {"name": "AgentRunner.run"}, None),
+    ({OP: "invoke_agent", "gen_ai.agent.name": "AgentRunner.run"}, {"scope": "mlflow.tracing.provider"}, None),
+    ({OP: "invoke_agent"}, {"name": "invoke_agent finalize", "scope": "openlit.instrumentation.crewai"}, None),
+    ({OP: "invoke_agent", "gen_ai.agent.name": "model"}, {"scope": "openlit.instrumentation.langgraph"}, None),
+    ({OP: "invoke_agent", "gen_ai.agent.name": "writer"}, {"scope": "openlit.instrumentation.langgraph"}, "writer"),
     ({ML: '"CHAT_MODEL"', "metadata": '{"lc_agent_name": "researcher"}'}, {}, "researcher"),
     ({OP: "chat", "metadata": '{"lc_agent_name": "researcher"}'}, {"scope": "mlflow.tracing.provider"}, "researcher"),
     ({VA: "ai.generateText", "ai.telemetry.functionId": "researcher"}, {}, "researcher"),

@@ -336,6 +336,18 @@ def test_openinference_for_javascript_over_vercels_spans() -> None:
     assert tree.sums() == (1, 10, 0, {"writer": 10})
 
 
+def test_vercels_wrapper_round_embeddings_is_no_sum_and_a_call_that_answered_did_not_fail() -> None:
+    tree, kind = Tree(), "ai.operationId"
+    top = tree.add("ai.embed", None, {kind: "ai.embed", "ai.usage.tokens": 3})
+    tree.add("ai.embed.doEmbed", top, {kind: "ai.embed.doEmbed", "ai.usage.tokens": 3})
+    assert tree.sums() == (0, 3, 0, {None: 3})
+
+    answered = {**infer("LLM", 10), kind: "ai.generateText.doGenerate", "ai.response.id": "r1"}
+    tree.add("ai.generateText.doGenerate", None, answered, status=Status.ERROR, error="a tool broke")
+    assert tree.sums()[:2] == (1, 13)
+    assert (tree.spans[2].status, tree.spans[2].error) == (Status.OK, None)
+
+
 def test_a_streamed_call_of_logfires_is_told_once() -> None:
     tree, scope = Tree(), "logfire.openai"
     root = tree.add("app", None, {})

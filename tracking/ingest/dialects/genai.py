@@ -65,8 +65,11 @@ _OFFICIAL = (
 # OpenLLMetry's libraries for frameworks and for SDKs tell one call twice, as two libraries of different houses do.
 _OPENLLMETRY_FRAMEWORKS = ("langchain", "llamaindex", "llama_index", "crewai", "haystack", "agno", "openai_agents")
 _GROUPS = ("group", "workflow", "graph", "swarm", "crew", "team")  # invoke_swarm, invoke_graph: work, but no agent
+_OPENLIT_ANTHROPIC = "openlit.instrumentation.anthropic"
 _ADK = "gcp.vertex.agent"
 _GOOGLE = ("google", "gemini", "vertex", "gcp")
+AGENT_NODES = frozenset({"model", "agent"})  # of a graph that is one agent, as create_agent builds it
+_NO_AGENTS = AGENT_NODES | {"tools", "default"}  # "default": a graph without a name
 _MERGED_TOOLS = "(merged"  # google-adk's second span over tools that ran side by side
 
 
@@ -92,7 +95,9 @@ def read_as(span: Span, kind: Kind) -> None:
         read_tool(span)
     else:
         read_model(span)
-        if kind is Kind.AGENT and not span.agent:
+        if span.convention == "openlit" and is_no_agent(span):
+            span.kind, span.agent = Kind.CHAIN, None
+        elif kind is Kind.AGENT and not span.agent:
             span.agent = agent_from_name(span)
         elif kind is Kind.CHAIN and span.agent and is_group(span):
             span.agent = None
@@ -107,11 +112,20 @@ def is_group(span: Span) -> bool:
     return operation.startswith("invoke_") and operation[7:] in _GROUPS
 
 
+def is_no_agent(span: Span) -> bool:
+    """OpenLIT calls the turns of an agent, the methods of CrewAI's flows and the nodes of LangGraph agents too."""
+    if span.kind is not Kind.AGENT:
+        return False
+    return span.agent is None or (span.scope.endswith("langgraph") and span.agent in _NO_AGENTS)
+
+
 def read_call(span: Span) -> None:
     """Model, usage, response and cost of one call to a model."""
     attributes = span.attributes
     read_model(span)
     span.usage = usage(attributes)
+    if span.scope == _OPENLIT_ANTHROPIC and span.usage is not None:
+        span.usage = _with_cache(span.usage, attributes)
     if span.scope == _ADK and span.usage is not None and not (span.provider or "").startswith(_GOOGLE):
         span.usage = _without_thoughts_twice(span.usage)
     span.response_id = text(attributes, "gen_ai.response.id", "response_id")
@@ -216,6 +230,12 @@ def usage(attributes: Attributes) -> Usage | None:
         cache_write_1h_tokens=hour or None,
         service_tier=_tier(attributes),
     )
+
+
+def _with_cache(told: Usage, attributes: Attributes) -> Usage:
+    """OpenLIT passes on Anthropic's own input, which leaves out what was read from the cache and written to it."""
+    alone = tokens(attributes, "gen_ai.usage.input_tokens", "gen_ai.usage.prompt_tokens") or 0
+    return replace(told, input_tokens=alone + (told.cached_tokens or 0) + (told.cache_write_tokens or 0))
 
 
 def _without_thoughts_twice(told: Usage) -> Usage:

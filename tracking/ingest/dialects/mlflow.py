@@ -31,6 +31,8 @@ _KINDS = {
     "GUARDRAIL": Kind.GUARDRAIL,
     "EVALUATOR": Kind.EVALUATOR,
 }
+_METHODS = ("run", "arun", "kickoff", "execute", "invoke", "ainvoke")
+_STARTERS = frozenset({"Agent", "AgentRunner", "Runner", "Crew", "Flow"})
 _USAGE = "mlflow.chat.tokenUsage"
 # The provider's answer is kept whole; its usage closes it. Read without parsing what was said.
 _TAIL = 2_000
@@ -46,16 +48,34 @@ def read(span: Span) -> None:
     if span.kind in (Kind.LLM, Kind.EMBEDDING, Kind.RERANKER):
         _read_call(span)
     elif span.kind is Kind.TOOL:
-        span.tool_name = span.name[:200] or None
+        span.tool_name = span.name.removesuffix(".__call__")[:200] or None
         span.tool_call_id = quoted(attributes, "tool_call_id")
     else:
         if span.kind is Kind.AGENT:
-            span.agent = span.name[:200] or None
+            read_agent(span)
         span.usage = _usage(attributes)
         span.is_aggregate = span.usage is not None
     read_metadata(span)
     span.session_id = quoted(attributes, "mlflow.trace.session") or span.session_id
     span.user_id = quoted(attributes, "mlflow.trace.user") or span.user_id
+
+
+def read_genai(span: Span) -> None:
+    """What MLflow writes by itself stays on its spans when it is told to write GenAI attributes."""
+    if span.kind is Kind.AGENT:
+        read_agent(span)
+    read_metadata(span)
+
+
+def read_agent(span: Span) -> None:
+    """An agent's name, which the span has, or its ``name`` where the span is called after a method ("Agent.run"). What
+    starts agents and has no name of its own is none."""
+    called = (span.agent or span.name)[:200]
+    owner, dot, method = called.rpartition(".")
+    is_method = bool(dot) and method.startswith(_METHODS)
+    span.agent = (quoted(span.attributes, "name") or owner) if is_method else called or None
+    if is_method and span.agent in _STARTERS:
+        span.kind, span.agent = Kind.CHAIN, None
 
 
 def read_metadata(span: Span) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from typing import Any
 
-from tracking.ingest.dialects import genai, names
+from tracking.ingest.dialects import genai, names, vercel
 from tracking.ingest.dialects.fields import (
     METADATA_MAX,
     Attributes,
@@ -17,7 +17,7 @@ from tracking.ingest.dialects.fields import (
     word,
     words,
 )
-from wflo.spans import Kind, Span
+from wflo.spans import Kind, Span, Status
 from wflo.usage import Usage
 
 _KINDS = {
@@ -58,6 +58,8 @@ def read(span: Span) -> None:
     span.agent = _agent(span, metadata)
     if kind in genai.CALLS:
         _read_call(span)
+        if span.status is Status.ERROR and text(attributes, "ai.response.id"):
+            span.status, span.error = Status.OK, None  # marked for a tool's failure, and answered all the same
     elif kind is Kind.TOOL:
         _read_tool(span)
     else:
@@ -150,7 +152,7 @@ def _read_call(span: Span) -> None:
     if served is not None:
         served, provider = names.model_name(served, provider)
     span.requested_model, span.model, span.provider = requested, served or requested, provider
-    span.usage = _usage(attributes)
+    span.usage = _usage(attributes) or vercel.usage(attributes)
     span.finish_reason = names.finish_reason(
         attributes.get("llm.finish_reason") or attributes.get("gen_ai.response.finish_reasons")
     )
@@ -192,10 +194,10 @@ def _usage(attributes: Attributes) -> Usage | None:
         audio_input_tokens=tokens(attributes, "llm.token_count.prompt_details.audio") or None,
         audio_output_tokens=tokens(attributes, "llm.token_count.completion_details.audio") or None,
     )
-    if told is None or told.cached_tokens is not None or "gen_ai.usage.input_tokens" not in attributes:
+    if told is None or told.cached_tokens is not None:
         return told
-    # Written over a GenAI span, whose figures have parts that these leave out.
-    beside = genai.usage(attributes)
+    # Written over a GenAI span or one of Vercel's, whose figures have parts that these leave out.
+    beside = vercel.usage(attributes)
     is_same = beside and (beside.input_tokens, beside.output_tokens) == (told.input_tokens, told.output_tokens)
     return beside if is_same else told
 

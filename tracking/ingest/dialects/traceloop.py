@@ -27,7 +27,6 @@ _REQUESTS = {
 }
 _PROPERTIES = "traceloop.association.properties."
 _LEAD_AGENT = _PROPERTIES + "lc_agent_name"
-_AGENT_NODES = frozenset({"model", "agent"})  # of a graph that is one agent, as create_agent builds it
 # CrewAI prints what a crew spent: "total_tokens=9 prompt_tokens=7 ...", or a dict's repr.
 _CREW_COUNT = re.compile(r"(\w+_tokens)\W{1,4}(\d{1,10})\b")
 _CREW_MAX = 1_000
@@ -115,7 +114,7 @@ def _is_one_agent(nodes: object) -> bool:
     listed = nodes.strip("[]() ").replace('"', "").replace("'", "").split(",") if isinstance(nodes, str) else nodes
     if not isinstance(listed, list | tuple):
         return True
-    return not _AGENT_NODES.isdisjoint(str(node).strip() for node in listed)
+    return not genai.AGENT_NODES.isdisjoint(str(node).strip() for node in listed)
 
 
 def read_old(span: Span) -> None:

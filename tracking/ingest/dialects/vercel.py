@@ -32,6 +32,8 @@ def read(span: Span) -> None:
         span.tool_call_id = text(attributes, "ai.toolCall.id")
     else:
         _read_call(span)
+        if span.kind is Kind.CHAIN and operation.startswith("ai.embed"):
+            span.usage = None  # the sum of the embeddings below, and no call of a chat model's
         span.is_aggregate = span.kind is Kind.CHAIN and span.usage is not None
     session, user = _METADATA + "sessionId", _METADATA + "userId"
     span.session_id = span.session_id or text(attributes, session, _METADATA + "session_id", _METADATA + "threadId")
@@ -54,10 +56,11 @@ def _read_call(span: Span) -> None:
     first_token = attributes.get("ai.response.msToFirstChunk", attributes.get("ai.stream.msToFirstChunk"))
     if isinstance(first_token, int | float) and 0 < first_token < float("inf"):
         span.first_token_ms = float(first_token)
-    span.usage = _usage(attributes)
+    span.usage = usage(attributes)
 
 
-def _usage(attributes: Attributes) -> Usage | None:
+def usage(attributes: Attributes) -> Usage | None:
+    """Tokens of one span from ``ai.usage.*``, else from ``gen_ai.usage.*``."""
     input_tokens = tokens(attributes, "ai.usage.inputTokens", "ai.usage.promptTokens", "ai.usage.tokens")
     output_tokens = tokens(attributes, "ai.usage.outputTokens", "ai.usage.completionTokens")
     if input_tokens is None and output_tokens is None:
