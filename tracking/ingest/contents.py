@@ -13,6 +13,7 @@ from typing import Any
 from tracking.ingest.flattened import flattened
 from tracking.ingest.messages import Message, Part, as_json, decoded, messages_of, parts_of
 from tracking.ingest.tool_offers import ToolOffer, is_offer, tools_of
+from tracking.ingest.tool_runs import arguments, result
 from wflo.spans import Kind, Span
 
 PREVIEW_CHARS = 300
@@ -38,6 +39,7 @@ _INPUTS = (
     "gen_ai.task.input",
     "crewai.task.description",
     "gen_ai.tool.args",
+    "tool.arguments",
     "gen_ai.prompt",
     "raw_input",
     "input.value",
@@ -110,8 +112,8 @@ def contents(payload: dict[str, Any], *, convention: str, kind: Kind) -> Content
         raw_input = _event_words(events, "gen_ai.tool.message")
     if raw_output is None:
         raw_output = _event_words(events, _CHOICE)
-    found.input_text = _plain(raw_input) if raw_input is not None else _words(attributes, _INPUT_MESSAGES)
-    found.output_text = _result(raw_output) if raw_output is not None else _words(attributes, _OUTPUT_MESSAGES)
+    found.input_text = _plain(arguments(raw_input)) if raw_input is not None else _words(attributes, _INPUT_MESSAGES)
+    found.output_text = _plain(result(raw_output)) if raw_output is not None else _words(attributes, _OUTPUT_MESSAGES)
     return found
 
 
@@ -249,15 +251,6 @@ def _words(attributes: dict[str, Any], keys: tuple[str, ...]) -> str:
     """The words of messages that stand on a span that is no talk: what was embedded, what was searched."""
     value = _first(attributes, keys)
     return "" if value is None else "\n".join(message.text for message in messages_of(decoded(value), role="user"))
-
-
-def _result(value: Any) -> str:
-    """A tool's result; LangChain wraps it in the message it becomes."""
-    wrapped = decoded(value)
-    inner = wrapped.get("data", wrapped) if isinstance(wrapped, dict) else None
-    if isinstance(inner, dict) and "content" in inner and ("tool_call_id" in inner or "additional_kwargs" in inner):
-        return _plain(inner["content"])
-    return _plain(value)
 
 
 def _event_words(events: list[Any], name: str) -> Any:

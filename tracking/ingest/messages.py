@@ -16,6 +16,11 @@ import orjson
 REPR_MAX = 64 * 1024  # characters of a Python repr that are evaluated
 REPR_DEPTH_MAX = 60
 MESSAGES_MAX = 2_000
+# What somebody said stands under one of these, the most telling first.
+_SAID_UNDER = (
+    *("prompt", "user_prompt", "input", "content", "text", "query"),
+    *("task", "question", "answer", "result", "response", "raw"),
+)
 DEPTH_MAX = 12  # messages inside messages
 
 Part = dict[str, Any]  # {"type": text | tool_call | tool_result | reasoning | image | other, ...}
@@ -148,7 +153,7 @@ def _of_object(value: dict[str, Any], role: str, depth: int) -> Iterator[Message
                     yield Message("system", tuple(parts_of(value["system"])))
                 yield from _messages(value[holder], role, depth + 1)
                 return
-        for words in ("prompt", "input", "content", "text", "query", "question", "answer", "result", "response", "raw"):
+        for words in _SAID_UNDER:
             if value.get(words) and isinstance(value[words], str | list):
                 yield from _messages(value[words], role, depth + 1)
                 return

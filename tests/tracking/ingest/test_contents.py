@@ -182,9 +182,20 @@ def test_a_tool_call_told_in_content_and_beside_it_is_one() -> None:
         ({"mlflow.spanInputs": '{"q": "x"}', "mlflow.spanOutputs": '"found"'}, '{"q": "x"}', "found"),
         ({"ai.toolCall.args": '{"q":"x"}', "ai.toolCall.result": '"found"'}, '{"q":"x"}', "found"),
         ({"output.value": '{"type": "tool", "data": {"content": "found", "tool_call_id": "c1"}}'}, "", "found"),
+        ({"output.value": '{"output": {"content": "found", "additional_kwargs": {}}}'}, "", "found"),
+        ({"output.value": '{"id": "c1", "name": "search", "response": {"result": 7}}'}, "", '{"result":7}'),
+        ({"output.value": '[{"text": "found"}, {"text": "more"}]'}, "", "found\nmore"),
+        ({"output.value": '[{"text": "found", "score": 1}]'}, "", '[{"text": "found", "score": 1}]'),
+        ({"traceloop.entity.output": '{"output": {"lc": 1, "kwargs": {"content": "found", "tool_call_id": "c1"}}, "kwargs": {}}',
+          "traceloop.entity.input": '{"input_str": "x", "inputs": {"q": "x"}}'}, '{"q":"x"}', "found"),
+        ({"traceloop.entity.output": '{"tool_name": "search", "tool_output": {"tool_name": "search", "raw_output": "found"}}',
+          "tool.arguments": '{"q": "x"}'}, '{"q": "x"}', "found"),
+        ({"input.value": '{"args": [], "sanitize_inputs_outputs": true, "kwargs": {"q": "x"}}'}, '{"q":"x"}', ""),
+        ({"input.value": '{"args": ["x"], "kwargs": {}}'}, '{"args": ["x"], "kwargs": {}}', ""),
+        ({"input.value": '{"input": {"q": "x"}, "options": null}'}, '{"q":"x"}', ""),
         ({}, "", ""),
     ],
-)
+)  # fmt: skip
 def test_a_tool_shows_its_arguments_and_its_result(attributes: dict[str, Any], asked: str, answered: str) -> None:
     found = read(attributes, kind=Kind.TOOL)
     assert (found.input_text, found.output_text) == (asked, answered)
