@@ -114,6 +114,17 @@ def test_an_event_that_beeai_writes_as_a_span_of_its_agent_is_no_agent() -> None
     assert tree.spans[event - 1].agent is None
 
 
+def test_the_agents_sdk_in_otels_own_instrumentation_names_its_agents_on_their_spans_alone() -> None:
+    tree, scope, anyone = Tree(), "opentelemetry.instrumentation.openai_agents", {"gen_ai.agent.name": "OpenAI Agent"}
+    root = tree.add("Agent workflow", None, gen("invoke_agent"), scope=scope)
+    task = tree.add("unknown", root, {**gen("unknown"), **anyone}, scope=scope)
+    agent = tree.add("invoke_agent writer", task, gen("invoke_agent", gen_ai__agent__name="writer"), scope=scope)
+    turn = tree.add("unknown", agent, {**gen("unknown"), **anyone}, scope=scope)
+    tree.add("chat gpt-4o", turn, {**gen("chat", 10), **anyone}, scope=scope)
+    assert tree.sums() == (1, 10, 0, {"writer": 10})
+    assert {span.agent for span in tree.spans} == {None, "writer"}
+
+
 def test_dspy_over_litellm_over_the_sdk() -> None:
     tree = Tree()
     predict = tree.add("Predict.forward", None, infer("CHAIN"))

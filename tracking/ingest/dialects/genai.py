@@ -70,6 +70,7 @@ _ADK = "gcp.vertex.agent"
 _GOOGLE = ("google", "gemini", "vertex", "gcp")
 AGENT_NODES = frozenset({"model", "agent"})  # of a graph that is one agent, as create_agent builds it
 _NO_AGENTS = AGENT_NODES | {"tools", "default"}  # "default": a graph without a name
+_PLACEHOLDER = "OpenAI Agent"  # the Agents SDK's instrumentation has one name for all it cannot name
 _MERGED_TOOLS = "(merged"  # google-adk's second span over tools that ran side by side
 
 
@@ -89,13 +90,15 @@ def read_as(span: Span, kind: Kind) -> None:
     attributes = span.attributes
     span.kind = kind
     span.agent = text(attributes, "gen_ai.agent.name", "agent_name", "gen_ai.agent_name")
+    if span.agent == _PLACEHOLDER:
+        span.agent = None
     if kind in CALLS:
         read_call(span)
     elif kind is Kind.TOOL:
         read_tool(span)
     else:
         read_model(span)
-        if span.convention == "openlit" and is_no_agent(span):
+        if is_no_agent(span):
             span.kind, span.agent = Kind.CHAIN, None
         elif kind is Kind.AGENT and not span.agent:
             span.agent = agent_from_name(span)
@@ -113,10 +116,13 @@ def is_group(span: Span) -> bool:
 
 
 def is_no_agent(span: Span) -> bool:
-    """OpenLIT calls the turns of an agent, the methods of CrewAI's flows and the nodes of LangGraph agents too."""
+    """OpenLIT calls the turns of an agent, the methods of CrewAI's flows and the nodes of LangGraph agents too; the
+    root of OpenAI's Agents SDK is the workflow."""
     if span.kind is not Kind.AGENT:
         return False
-    return span.agent is None or (span.scope.endswith("langgraph") and span.agent in _NO_AGENTS)
+    if span.convention == "openlit":
+        return span.agent is None or (span.scope.endswith("langgraph") and span.agent in _NO_AGENTS)
+    return span.agent is None and span.scope.endswith("openai_agents")
 
 
 def read_call(span: Span) -> None:
