@@ -25,6 +25,7 @@ BARRIERS = frozenset(
 )
 ACCOUNTING = "ag2-accounting"
 LITELLM_RAW = "litellm-raw"  # what a provider was sent and answered: counts where no better report is round it
+LOGFIRE_STREAM = "logfire-stream"  # the log at the end of a stream: begins where the call's own span ended
 OPENLLMETRY = "openllmetry"  # and what begins so
 # One library tells the model asked for, another the one that answered: the same name with its date.
 _DATE = re.compile(r"[-@]20\d\d-?\d\d-?\d\d$")
@@ -256,6 +257,8 @@ def _is_pair(a: SpanFacts, b: SpanFacts) -> bool:
         return False  # had they been the same response, the id would have joined them
     if a.is_known and b.is_known:
         return (a.input_tokens, a.output_tokens) == (b.input_tokens, b.output_tokens) and _overlap(a, b)
+    if LOGFIRE_STREAM in (a.convention, b.convention):
+        return a.is_error == b.is_error and _overlap(a, b)
     return a.is_error == b.is_error and abs(a.started_ns - b.started_ns) <= SAME_START_NS
 
 

@@ -171,7 +171,8 @@ def _message(value: dict[str, Any], role: str) -> Message:
         return Message("tool", (part,), _word(name))
     parts = list(parts_of(content))
     known = {part.get("id") for part in parts if part["type"] == "tool_call"}
-    for call in value.get("tool_calls") or []:
+    calls = value.get("tool_calls")
+    for call in calls if isinstance(calls, list | tuple) else []:
         if isinstance(call, dict):
             part = _call(call)
             if part["id"] is None or part["id"] not in known:

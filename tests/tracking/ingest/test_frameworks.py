@@ -367,6 +367,14 @@ def test_a_streamed_call_of_logfires_is_told_once() -> None:
         **gen("chat", gen_ai__request__model="gpt-4o"),
     }
     tree.add("Chat Completion with {request_data[model]!r}", root, start, scope=scope)
-    end = {"logfire.msg_template": "streaming response from {x}", **gen("chat", gen_ai__request__model="gpt-4o")}
-    tree.add("streaming response from {x}", root, end, scope=scope)
-    assert tree.sums()[0] == 1
+    end = {
+        "logfire.msg_template": "streaming response from {x}",
+        **gen("chat", 10, gen_ai__response__model="gpt-4o-2024-08-06"),
+        "duration": 4.0,
+    }
+    tree.add("streaming response from {x}", root, end, at=4_300, took=0, scope=scope)
+    assert tree.sums() == (1, 10, 0, {None: 10})
+
+    alone = Tree()
+    alone.add("streaming response from {x}", None, end, at=4_300, took=0, scope=scope)
+    assert alone.sums() == (0, 10, 0, {None: 10})

@@ -8,7 +8,12 @@ from tracking.ingest.dialects.fields import parsed, text, tokens, usage_of
 from wflo.spans import Kind, Span, Status
 
 NAME_MAX = 300
-STREAM_END = "streaming response from"  # a log at the end of a streamed call: the call has its own span
+# A log at the end of a streamed call. The call has a span of its own, which ended when the stream began and knows no
+# tokens: the log is the better report of the two.
+STREAM_END = "streaming response from"
+STREAM = "logfire-stream"
+_SECOND_NS = 10**9
+_STREAM_MAX_S = 86_400
 # The beginning of the template says what it is.
 _TEMPLATES = (
     ("Agent run", Kind.AGENT),
@@ -29,7 +34,10 @@ def read(span: Span) -> None:
     template = text(attributes, "logfire.msg_template") or ""
     kind = next((kind for start, kind in _TEMPLATES if template.startswith(start)), Kind.CHAIN)
     name = text(attributes, "name")
-    if kind in genai.CALLS or template.startswith(STREAM_END):
+    if template.startswith(STREAM_END):
+        _read_stream_end(span)
+        return
+    if kind in genai.CALLS:
         genai.read_as(span, kind)
     else:
         span.kind = kind
@@ -42,6 +50,16 @@ def read(span: Span) -> None:
         span.agent = text(attributes, "agent_name") or span.agent
     if kind is Kind.CHAIN and "usage" in attributes:
         _read_sum(span)
+    read_habits(span)
+
+
+def _read_stream_end(span: Span) -> None:
+    """It stands for the time the stream took. Alone in a trace, it is the sum of a call that stands in another."""
+    genai.read_as(span, Kind.LLM if span.parent_id else Kind.CHAIN)
+    span.convention = STREAM
+    took = span.attributes.get("duration")
+    if isinstance(took, int | float) and 0 < took < _STREAM_MAX_S:
+        span.started_ns -= int(took * _SECOND_NS)
     read_habits(span)
 
 
