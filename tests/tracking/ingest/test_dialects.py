@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from decimal import Decimal
 from typing import Any
 
@@ -39,6 +40,7 @@ def refused(attributes: dict[str, Any]) -> tuple[str, str]:
 
 OI, LF, ML, LS, TL = "openinference.span.kind", "langfuse.observation.type", "mlflow.spanType", "langsmith.span.kind", "traceloop.span.kind"  # fmt: skip
 OP, VA = "gen_ai.operation.name", "ai.operationId"
+NODE = {"langgraph_node": "agent", "langgraph_checkpoint_ns": "boss:7c40-61|agent:bbc5-43"}  # of LangGraph's metadata
 REASONING = "gen_ai.usage.reasoning.output_tokens"
 
 KINDS = [
@@ -333,6 +335,14 @@ AGENTS: list[tuple[dict[str, Any], dict[str, Any], str | None]] = [
     ({OI: "AGENT", "graph.node.id": "writer"}, {"scope": "openinference.instrumentation.openai_agents"}, "writer"),
     ({OI: "CHAIN", "metadata": '{"lc_agent_name": "researcher"}'}, {}, "researcher"),
     ({OI: "LLM", "gen_ai.agent.name": "researcher"}, {}, "researcher"),
+    ({OI: "LLM", "metadata": json.dumps(NODE)}, {}, "boss"),
+    ({OI: "AGENT", "metadata": json.dumps(NODE)}, {"name": "agent"}, "boss"),
+    ({OI: "AGENT", "metadata": '{"langgraph_node": "writer"}'}, {"name": "call_agent"}, None),
+    ({OI: "AGENT", "metadata": '{"langgraph_node": "my_agent"}'}, {"name": "my_agent"}, "my_agent"),
+    ({LF: "generation", **{f"langfuse.observation.metadata.{key}": json.dumps(value) for key, value in NODE.items()}}, {}, "boss"),
+    ({LS: "llm", OP: "chat", **{f"langsmith.metadata.{key}": value for key, value in NODE.items()}}, {}, "boss"),
+    ({TL: "task", **{f"traceloop.association.properties.{key}": value for key, value in NODE.items()}}, {}, "boss"),
+    ({ML: '"CHAT_MODEL"', "metadata": json.dumps(NODE)}, {}, "boss"),
     ({OI: "CHAIN", "input.value": "{\"ev\": \"AgentSetup(input=[], current_agent_name='writer')\"}"},
      {"name": "AgentWorkflow.run_agent_step", "scope": "openinference.instrumentation.llama_index"}, "writer"),
     ({LF: "agent"}, {"name": "researcher"}, "researcher"),

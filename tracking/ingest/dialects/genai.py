@@ -68,8 +68,7 @@ _GROUPS = ("group", "workflow", "graph", "swarm", "crew", "team")  # invoke_swar
 _OPENLIT_ANTHROPIC = "openlit.instrumentation.anthropic"
 _ADK = "gcp.vertex.agent"
 _GOOGLE = ("google", "gemini", "vertex", "gcp")
-AGENT_NODES = frozenset({"model", "agent"})  # of a graph that is one agent, as create_agent builds it
-_NO_AGENTS = AGENT_NODES | {"tools", "default"}  # "default": a graph without a name
+_NO_AGENTS = names.AGENT_NODES | {"tools", "default"}  # "default": a graph without a name
 _PLACEHOLDER = "OpenAI Agent"  # the Agents SDK's instrumentation has one name for all it cannot name
 _MERGED_TOOLS = "(merged"  # google-adk's second span over tools that ran side by side
 

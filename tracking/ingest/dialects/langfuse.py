@@ -44,7 +44,12 @@ def read(span: Span) -> None:
     attributes = span.attributes
     span.convention = "langfuse"
     span.kind = _KINDS.get(word(attributes[_OBSERVATION + "type"]), Kind.CHAIN)
-    span.agent = quoted(attributes, _METADATA + "lc_agent_name")
+    node = quoted(attributes, _METADATA + "langgraph_node")
+    span.agent = quoted(attributes, _METADATA + "lc_agent_name") or names.graph_agent(
+        node, quoted(attributes, _METADATA + "langgraph_checkpoint_ns")
+    )
+    if span.kind is Kind.AGENT and node is not None and (node != span.name or node in names.AGENT_NODES):
+        span.kind = Kind.CHAIN  # a part of an agent, marked for its name
     if span.kind in (Kind.LLM, Kind.EMBEDDING):
         _read_call(span)
     elif span.kind is Kind.TOOL:

@@ -23,7 +23,9 @@ def read(span: Span) -> None:
     kind = _KINDS.get(word(attributes["langsmith.span.kind"]), Kind.CHAIN)
     genai.read_as(span, kind)
     span.convention = "langsmith"
-    agent = text(attributes, _METADATA + "lc_agent_name")
+    agent = text(attributes, _METADATA + "lc_agent_name") or names.graph_agent(
+        attributes.get(_METADATA + "langgraph_node"), attributes.get(_METADATA + "langgraph_checkpoint_ns")
+    )
     if agent:
         span.agent = agent
         if kind is Kind.CHAIN and span.name == agent:

@@ -83,7 +83,9 @@ def read_metadata(span: Span) -> None:
     metadata = parsed(span.attributes.get("metadata"))
     if not isinstance(metadata, dict):
         return
-    agent = text(metadata, "lc_agent_name")
+    agent = text(metadata, "lc_agent_name") or names.graph_agent(
+        metadata.get("langgraph_node"), metadata.get("langgraph_checkpoint_ns")
+    )
     if agent and span.kind is not Kind.AGENT:
         span.agent = agent
         if span.kind is Kind.CHAIN and span.name == agent:

@@ -95,6 +95,16 @@ def provider_name(name: str) -> str | None:
     return None if name in _FRAMEWORKS else name[:PROVIDER_MAX]
 
 
+AGENT_NODES = frozenset({"model", "agent"})  # of a LangGraph that is one agent, as create_agent builds it
+
+
+def graph_agent(node: object, namespace: object) -> str | None:
+    """Whose work a node of an agent's own graph is: the graph above it, in LangGraph's "boss:<id>|agent:<id>"."""
+    if node not in AGENT_NODES or not isinstance(namespace, str):
+        return None
+    return namespace.rpartition("|")[0].rpartition("|")[2].partition(":")[0][:200] or None
+
+
 @lru_cache(maxsize=4096)
 def model_name(name: str, provider: str | None) -> tuple[str, str | None]:
     """The model without the provider a router wrote before it, and the provider.

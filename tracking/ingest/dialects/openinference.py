@@ -95,7 +95,10 @@ def _agent(span: Span, metadata: Attributes) -> str | None:
     attributes = span.attributes
     name = text(attributes, "agent.name", "gen_ai.agent.name", "ai.telemetry.functionId")
     if name is None and metadata:
-        name = text(metadata, "lc_agent_name")
+        node = metadata.get("langgraph_node")
+        name = text(metadata, "lc_agent_name") or names.graph_agent(node, metadata.get("langgraph_checkpoint_ns"))
+        if span.kind is Kind.AGENT and node is not None and (node != span.name or node in names.AGENT_NODES):
+            span.kind = Kind.CHAIN  # a part of an agent, marked for its name
     if name is not None:
         return name
     if span.kind is not Kind.AGENT:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 
-from tracking.ingest.dialects import genai
+from tracking.ingest.dialects import genai, names
 from tracking.ingest.dialects.common import read_error
 from tracking.ingest.dialects.fields import Attributes, entries, text, usage_of, word
 from wflo.spans import Kind, Span, Status
@@ -51,7 +51,7 @@ def read(span: Span) -> None:
     if kind is Kind.AGENT:
         span.agent = text(attributes, "gen_ai.agent.name", "crewai.agent.role") or entity or span.agent
     else:
-        span.agent = text(attributes, _LEAD_AGENT)
+        span.agent = _lead_agent(attributes)
         if kind is Kind.TOOL and span.kind is Kind.TOOL:
             span.tool_name = text(attributes, "gen_ai.tool.name") or entity or span.tool_name
         elif kind is Kind.CHAIN and span.agent and span.agent == entity:
@@ -59,6 +59,13 @@ def read(span: Span) -> None:
         elif kind is Kind.CHAIN and span.scope.endswith("llamaindex"):
             _read_llama(span)
     read_properties(span)
+
+
+def _lead_agent(attributes: Attributes) -> str | None:
+    """Whose work it is in LangChain or LangGraph."""
+    return text(attributes, _LEAD_AGENT) or names.graph_agent(
+        attributes.get(_PROPERTIES + "langgraph_node"), attributes.get(_PROPERTIES + "langgraph_checkpoint_ns")
+    )
 
 
 def _read_llama(span: Span) -> None:
@@ -89,8 +96,8 @@ def read_genai(span: Span) -> None:
         _read_crew(span)
     if span.kind is Kind.AGENT and nodes and not _is_one_agent(nodes):
         span.kind, span.agent = Kind.CHAIN, None  # a graph of several
-    if _LEAD_AGENT in attributes and not span.agent:
-        span.agent = text(attributes, _LEAD_AGENT)
+    if not span.agent:
+        span.agent = _lead_agent(attributes)
     read_properties(span)
 
 
@@ -114,7 +121,7 @@ def _is_one_agent(nodes: object) -> bool:
     listed = nodes.strip("[]() ").replace('"', "").replace("'", "").split(",") if isinstance(nodes, str) else nodes
     if not isinstance(listed, list | tuple):
         return True
-    return not genai.AGENT_NODES.isdisjoint(str(node).strip() for node in listed)
+    return not names.AGENT_NODES.isdisjoint(str(node).strip() for node in listed)
 
 
 def read_old(span: Span) -> None:
