@@ -233,6 +233,23 @@ def test_openlit_leaves_cached_tokens_out_of_anthropics_input(alone: int, read_f
     assert got.usage == Usage(input_tokens=whole, output_tokens=5, cached_tokens=read_from_cache, cache_write_tokens=1)
 
 
+@pytest.mark.parametrize(
+    ("words", "is_error"),
+    [
+        ("Command(graph='boss:1', update={}, goto='writer')", False),
+        ("Exception: ParentCommand(Command(graph='__parent__', update={}))", False),
+        ("langgraph.errors.ParentCommand: Command(graph='boss:1')", False),
+        ("GraphInterrupt((Interrupt(value='sure?', id='1'),))", False),
+        ("(Interrupt(value='sure?', id='1'),)", False),
+        ("ValueError: no Command(graph='x')", True),
+        ("Interrupted", True),
+    ],
+)
+def test_what_langgraph_raises_to_go_elsewhere_is_no_failure(words: str, is_error: bool) -> None:
+    got = read({TL: "task"}, status=Status.ERROR, error=words)
+    assert (got.status is Status.ERROR, got.error) == (is_error, words if is_error else None)
+
+
 WRONG = [
     ({**CALL, "gen_ai.usage.input_tokens": -1}, "gen_ai.usage.input_tokens"),
     ({**CALL, "gen_ai.usage.input_tokens": 1.5}, "gen_ai.usage.input_tokens"),

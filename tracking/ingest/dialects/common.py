@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 from tracking.ingest.dialects.fields import Attributes, text
@@ -18,6 +19,10 @@ _FIRST_TOKEN_EVENTS = frozenset(
         "llm.content.completion.chunk",
     }
 )
+# LangGraph hands over, and stops to ask, by raising. No step failed.
+_CONTROL = re.compile(
+    r"(?:[\w.]+: ){0,2}(?:ParentCommand\()?Command\(graph=|(?:[\w.]+: ){0,2}(?:GraphInterrupt\b|\(?Interrupt\(value=)"
+)
 _TRACEBACK = "Traceback (most recent call last)"
 
 
@@ -32,6 +37,8 @@ def read_common(span: Span) -> None:
         _read_events(span)
     if span.status is Status.ERROR:
         read_error(span)
+        if span.error and _CONTROL.match(span.error):
+            span.status, span.error = Status.UNSET, None
 
 
 def _read_events(span: Span) -> None:
