@@ -14,5 +14,6 @@ usage/         sums kept as spans arrive; folding, latency histograms
 audit.py       who changed what
 codes.py       kinds, statuses and ids as columns hold them; moments.py, redaction.py, sql/
 models/        every table, one file a concept
-errors.py      what can go wrong, with a code and a status; store_errors.py: what the store failed with
+errors.py      what can go wrong, with a code and a status; store_errors.py: what the store
+               failed with; problems.py: how programs are told
 """

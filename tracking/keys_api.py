@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Any
+from typing import Annotated, Any
 
 from django.http import HttpRequest
 from ninja import Field, Router, Schema, Status
@@ -20,7 +20,7 @@ router = Router(auth=ApiKeyAuth(Scope.ADMIN), tags=["Keys"])
 class NewKey(Schema):
     name: str = Field(min_length=1, max_length=120)
     scopes: list[Scope] = Field(min_length=1, max_length=20)
-    allowed_models: list[str] = Field(default=[], max_length=500)
+    allowed_models: list[Annotated[str, Field(max_length=200)]] = Field(default=[], max_length=500)
     expires_at: AwareDatetime | None = None
 
 

@@ -16,7 +16,7 @@ from tracking.keys import ApiKeyAuth, Caller, Scope
 from tracking.models import Team
 from tracking.price_input import FIELDS, per_million
 from tracking.reading_json import write
-from tracking.reading_schemas import Money, Problem
+from tracking.reading_schemas import Money
 from wflo.rates import Rates
 
 router = Router(auth=ApiKeyAuth(Scope.ADMIN), tags=["Prices"])
@@ -43,12 +43,13 @@ class PriceShown(Schema):
 
 
 # The body is read by tracking.price_input, as the page's form is, so that each fault is named the same way.
-_BODY = {"requestBody": {"required": True, "content": {"application/json": {"schema": NewPrice.json_schema()}}}}
+_SCHEMA = NewPrice.json_schema() | {"minProperties": 1}
+_BODY = {"requestBody": {"required": True, "content": {"application/json": {"schema": _SCHEMA}}}}
 
 
 @router.put(
     "/prices/{path:model}",
-    response={200: PriceShown, 400: Problem},
+    response=PriceShown,
     summary="Set the team's price of a model",
     openapi_extra=_BODY,
 )

@@ -12,7 +12,7 @@ from tracking.errors import WfloServerError
 from tracking.keys import ApiKeyAuth, Caller, Scope
 from tracking.moments import read_moment
 from tracking.reading_json import placed_json, run_json, run_whole_json, span_whole_json, write
-from tracking.reading_schemas import Problem, RunQuery, Runs, RunWhole, SpanQuery, Spans, SpanWhole
+from tracking.reading_schemas import RunQuery, Runs, RunWhole, SpanQuery, Spans, SpanWhole
 from tracking.reports import run as one_run
 from tracking.reports import runs as run_list
 from tracking.reports import spans as run_spans
@@ -25,7 +25,7 @@ Reference = Annotated[str, Path(description="the run's id, external id or trace 
 Hex = Annotated[str, Path(description="hex digits, as they were sent", max_length=64)]
 
 
-@router.get("/runs", response={200: Runs, 400: Problem}, summary="Runs, newest first")
+@router.get("/runs", response=Runs, summary="Runs, newest first")
 def list_runs(request: HttpRequest, query: Query[RunQuery]) -> HttpResponse:
     page = run_list.runs(
         _team_id(request),
@@ -37,7 +37,7 @@ def list_runs(request: HttpRequest, query: Query[RunQuery]) -> HttpResponse:
     return _answer({"runs": [run_json(run) for run in page.runs], "next_cursor": page.next_cursor})
 
 
-@router.get("/runs/{run}", response={200: RunWhole, 404: Problem}, summary="One run and what it cost by whom")
+@router.get("/runs/{run}", response=RunWhole, summary="One run and what it cost by whom")
 def get_run(request: HttpRequest, run: Reference) -> HttpResponse:
     team_id = _team_id(request)
     found = one_run.find_run(team_id, run)
@@ -47,7 +47,7 @@ def get_run(request: HttpRequest, run: Reference) -> HttpResponse:
     return _answer(run_whole_json(found.run, parts, found.metadata, asked, answered, linked))
 
 
-@router.get("/runs/{run}/spans", response={200: Spans, 404: Problem}, summary="A run's spans in reading order")
+@router.get("/runs/{run}/spans", response=Spans, summary="A run's spans in reading order")
 def list_spans(request: HttpRequest, run: Reference, query: Query[SpanQuery]) -> HttpResponse:
     team_id = _team_id(request)
     found = one_run.find_run(team_id, run).run
@@ -58,7 +58,7 @@ def list_spans(request: HttpRequest, run: Reference, query: Query[SpanQuery]) ->
     return _answer({"spans": spans, "next_cursor": page.next_cursor})
 
 
-@router.get("/spans/{trace_id}/{span_id}", response={200: SpanWhole, 404: Problem}, summary="One span whole")
+@router.get("/spans/{trace_id}/{span_id}", response=SpanWhole, summary="One span whole")
 def get_span(request: HttpRequest, trace_id: Hex, span_id: Hex) -> HttpResponse:
     return _answer(span_whole_json(find_span(_team_id(request), trace_id, span_id)))
 

@@ -48,7 +48,7 @@ class RunQuery(Schema):
         description="started_at (default), ended_at, cost_usd, total_tokens, duration_ms, span_count, errors; largest "
         "or newest first, with ' asc' the other way round",
     )
-    limit: int | None = Field(None, description="rows of a page: 50, at most 500")
+    limit: int | None = Field(None, ge=1, description="rows of a page: 50, at most 500")
     cursor: str | None = Field(None, max_length=1000)
 
 
@@ -122,7 +122,7 @@ class RunWhole(RunInList):
 
 
 class SpanQuery(Schema):
-    limit: int | None = Field(None, description="spans of a page: all up to 500, which is the most")
+    limit: int | None = Field(None, ge=1, description="spans of a page: all up to 500, which is the most")
     cursor: str | None = Field(None, max_length=500)
 
 

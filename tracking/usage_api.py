@@ -15,7 +15,7 @@ from tracking.errors import Invalid, WfloServerError
 from tracking.keys import ApiKeyAuth, Caller, Scope
 from tracking.moments import read_moment
 from tracking.reading_json import write
-from tracking.reading_schemas import Money, Problem
+from tracking.reading_schemas import Money
 from tracking.usage.query import COLUMNS, GROUPS, UsageRow, usage
 
 router = Router(auth=ApiKeyAuth(Scope.READ), tags=["Reading"])
@@ -88,7 +88,7 @@ class UsageAnswer(Schema):
     to: datetime
 
 
-@router.get("/usage", response={200: UsageAnswer, 400: Problem}, summary="Usage and cost by any groups", by_alias=True)
+@router.get("/usage", response=UsageAnswer, summary="Usage and cost by any groups", by_alias=True)
 def get_usage(request: HttpRequest, query: Query[UsageQuery]) -> HttpResponse:
     caller = request.auth  # type: ignore[attr-defined]
     if not isinstance(caller, Caller):

@@ -15,36 +15,33 @@ from ninja.openapi.schema import OpenAPISchema
 from tracking.errors import Invalid, NotFound, Unauthenticated, Unavailable, WfloServerError
 from tracking.keys_api import router as keys_router
 from tracking.prices_api import router as prices_router
+from tracking.problems import TITLES, problem_json
 from tracking.reading_api import router as reading_router
-from tracking.reading_json import write
+from tracking.reading_schemas import Problem
 from tracking.store_errors import store_trouble
 from tracking.usage_api import router as usage_router
-from wflo_site.hot_doors import HOT_PATHS
+from wflo_site.hot_doors import HOT_PATHS, PROBLEM
 
 log = logging.getLogger(__name__)
 
-_TITLES = {
-    400: "The request is wrong",
-    401: "No usable API key",
-    403: "Not allowed",
-    404: "Not found",
-    405: "Method not allowed",
-    413: "Too large",
-    429: "Quota reached",
-    500: "The server failed",
-    503: "Try again in a moment",
-}
-
 
 class WfloApi(NinjaAPI):
-    """NinjaAPI whose OpenAPI file also describes the doors that are served beside Django."""
+    """NinjaAPI whose OpenAPI file also knows the doors that are served beside Django, and what each call refuses with."""
 
     def get_openapi_schema(
         self, *, path_prefix: str | None = None, path_params: dict[str, Any] | None = None
     ) -> OpenAPISchema:
         schema = super().get_openapi_schema(path_prefix=path_prefix, path_params=path_params)
+        schema["components"]["schemas"]["Problem"] = Problem.json_schema()
+        for path, calls in schema["paths"].items():
+            for call in calls.values():
+                call["responses"] |= {status: PROBLEM | {"description": TITLES[status]} for status in _refusals(path)}
         schema["paths"].update(HOT_PATHS)
         return schema
+
+
+def _refusals(path: str) -> tuple[int, ...]:
+    return (400, 401, 403, 404, 503) if "{" in path else (400, 401, 403, 503)
 
 
 api = WfloApi(
@@ -63,17 +60,8 @@ api.add_router("/v1", prices_router)
 
 
 def problem(request: HttpRequest, status: int, code: str, detail: str, field: str | None = None) -> HttpResponse:
-    body: dict[str, Any] = {
-        "type": f"urn:wflo:problem:{code}",
-        "title": _TITLES.get(status, "The request could not be answered"),
-        "status": status,
-        "code": code,
-        "detail": detail,
-        "request_id": getattr(request, "id", None),
-    }
-    if field is not None:
-        body["field"] = field
-    response = HttpResponse(write(body), status=status, content_type="application/problem+json")
+    body = problem_json(status, code, detail, field=field, request_id=getattr(request, "id", None))
+    response = HttpResponse(body, status=status, content_type="application/problem+json")
     if status == 401:
         response["WWW-Authenticate"] = "Bearer"
     if status == 503:

@@ -11,20 +11,33 @@ def _answer(description: str, schema: dict[str, Any] | None = None, media: str =
     return {"description": description} | ({"content": {media: {"schema": schema}}} if schema else {})
 
 
+PROBLEM: dict[str, Any] = {
+    "content": {"application/problem+json": {"schema": {"$ref": "#/components/schemas/Problem"}}}
+}
 _STATUS = {
     "type": "object",
     "description": "google.rpc.Status, in the request's own encoding",
     "properties": {"code": {"type": "integer"}, "message": {"type": "string"}},
 }
-_REFUSALS: dict[str, Any] = {
-    "400": _answer("The body cannot be read; nothing of it was kept.", _STATUS),
-    "401": _answer("No key, or a key nobody knows.", _STATUS),
-    "403": _answer('The key has no scope "ingest".', _STATUS),
-    "413": _answer("Larger than 8 MiB compressed or 20 MiB plain, or more than 10,000 items.", _STATUS),
-    "415": _answer("A content type or coding that is not taken.", _STATUS),
-    "429": _answer("The team's quota for today is used up.", _STATUS),
-    "503": _answer("Busy, or the store is away: send it again after Retry-After.", _STATUS),
+_OTLP_STATUS = {
+    "content": {
+        "application/json": {"schema": _STATUS},
+        "application/x-protobuf": {"schema": {"type": "string", "format": "binary"}},
+    }
 }
+_REFUSALS = {
+    "400": "The body cannot be read; nothing of it was kept.",
+    "401": "No key, or a key nobody knows.",
+    "403": 'The key has no scope "ingest".',
+    "413": "Larger than 8 MiB compressed or 20 MiB plain, or more than 10,000 items.",
+    "415": "A content type or coding that is not taken.",
+    "429": "The team's quota for today is used up.",
+    "503": "Busy, or the store is away: send it again after Retry-After.",
+}
+
+
+def _refused(how: dict[str, Any]) -> dict[str, Any]:
+    return {status: how | {"description": words} for status, words in _REFUSALS.items()}
 
 
 def _otlp(summary: str, message: str, rejected: str) -> dict[str, Any]:
@@ -52,7 +65,7 @@ def _otlp(summary: str, message: str, rejected: str) -> dict[str, Any]:
                     "application/json": {"schema": {"type": "object", "description": f"Export{message}ServiceRequest"}},
                 },
             },
-            "responses": {"200": _answer("Stored.", partial), **_REFUSALS},
+            "responses": {"200": _answer("Stored.", partial), **_refused(_OTLP_STATUS)},
         }
     }
 
@@ -113,7 +126,7 @@ HOT_PATHS: dict[str, Any] = {
                     }
                 },
             },
-            "responses": {"200": _answer("Committed.", _RECEIPT), **_REFUSALS},
+            "responses": {"200": _answer("Committed.", _RECEIPT), **_refused(PROBLEM)},
         }
     },
 }

@@ -124,12 +124,11 @@ def new_runs(request: HttpRequest) -> HttpResponse:
     """How many runs that fit began since the page was made: a number as text."""
     team = team_for(request)
     asked = _asked(request, team)
-    after = request.GET.get("since", "")
     try:
-        since = datetime.fromisoformat(after)
-    except ValueError:
+        since = datetime.fromisoformat(request.GET.get("since", ""))
+        since = since.astimezone(UTC) if since.tzinfo else since.replace(tzinfo=UTC)
+    except (ValueError, OverflowError):
         raise Invalid("since is a time.", field="since") from None
-    since = since if since.tzinfo else since.replace(tzinfo=UTC)
     number = 0 if asked.problems else count_newer(team.pk, asked.filters, after=since)
     return HttpResponse(str(number), content_type="text/plain")
 

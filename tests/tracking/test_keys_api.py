@@ -91,6 +91,12 @@ def test_a_key_makes_lists_and_revokes_keys_of_its_team(team: Team) -> None:
     assert _call(admin, "DELETE", f"/api/v1/keys/{answer['id']}").status_code == 204
 
 
+def test_a_key_ends_in_any_zone_that_can_be_written(team: Team) -> None:
+    _, admin = make_key(team, scopes=["admin"])
+    body = {"name": "ci", "scopes": ["read"], "expires_at": "2099-01-01T00:00:00-21:49"}  # further than PostgreSQL reads
+    assert _call(admin, "POST", "/api/v1/keys", body).json()["expires_at"] == "2099-01-01T21:49:00Z"
+
+
 @pytest.mark.parametrize(
     ("change", "field"),
     [
@@ -102,6 +108,7 @@ def test_a_key_makes_lists_and_revokes_keys_of_its_team(team: Team) -> None:
         ({"expires_at": "2020-01-01T00:00:00Z"}, "expires_at"),
         ({"expires_at": "2099-01-01T00:00:00"}, "expires_at"),
         ({"expires_at": "soon"}, "expires_at"),
+        ({"expires_at": "9999-12-31T23:59:59-21:49"}, "expires_at"),
     ],
 )
 def test_a_wrong_field_is_named(team: Team, change: dict[str, Any], field: str) -> None:

@@ -222,4 +222,6 @@ def test_the_openapi_file_knows_every_door(client: Client) -> None:
     assert all(one.get("security") for one in operations)
     parameters = {one["name"] for one in paths["/api/v1/runs"]["get"]["parameters"]}
     assert {"from", "to", "status", "agent", "model", "origin", "session", "user", "environment", "tag", "q", "min_cost", "sort", "limit", "cursor"} <= parameters  # fmt: skip
+    refused = [one["responses"].get(401) or one["responses"]["401"] for one in operations]
+    assert all(set(one["content"]) & {"application/problem+json", "application/x-protobuf"} for one in refused)
     assert client.get("/api/docs").status_code == 200

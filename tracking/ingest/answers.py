@@ -7,12 +7,12 @@ are small enough to be written here by hand. Problems: RFC 9457.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
 
 import orjson
 
 from tracking.errors import Unavailable, WfloServerError
 from tracking.ingest.body import PROTOBUF, Send
+from tracking.problems import problem_json
 from wflo.spans import Rejected
 
 EXAMPLES_MAX = 5  # rejected items named in one answer
@@ -20,18 +20,6 @@ RETRY_AFTER_S_MAX = 5  # current exporters give up at once when told to wait lon
 RETRY_AFTER_QUOTA_S = 5
 
 _RPC_CODES = {400: 3, 401: 16, 403: 7, 404: 5, 405: 12, 408: 4, 413: 8, 415: 3, 429: 8, 503: 14}
-_TITLES = {
-    400: "Bad Request",
-    401: "Unauthorized",
-    403: "Forbidden",
-    404: "Not Found",
-    405: "Method Not Allowed",
-    408: "Request Timeout",
-    413: "Content Too Large",
-    415: "Unsupported Media Type",
-    429: "Too Many Requests",
-    503: "Service Unavailable",
-}
 _JSON = b"application/json"
 
 
@@ -102,16 +90,7 @@ def _examples(rejected: Sequence[Rejected], count: int, items: str) -> str:
 
 def problem(error: WfloServerError) -> bytes:
     """RFC 9457, with our ``code`` and, where one field is wrong, its name."""
-    body: dict[str, Any] = {
-        "type": "about:blank",
-        "title": _TITLES.get(error.status, "Error"),
-        "status": error.status,
-        "code": error.code,
-        "detail": error.message,
-    }
-    if error.field:
-        body["field"] = error.field
-    return orjson.dumps(body)
+    return problem_json(error.status, error.code, error.message, field=error.field)
 
 
 def _varint(value: int) -> bytes:

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
-from decimal import Decimal
+from decimal import Decimal, InvalidOperation
 from typing import Any
 from uuid import UUID
 
@@ -153,7 +153,10 @@ def _moment(name: str, value: object) -> datetime | None:
 def _money(value: object) -> Decimal | None:
     if value is None:
         return None
-    money = Decimal(str(value))
+    try:
+        money = Decimal(str(value))
+    except InvalidOperation:
+        money = Decimal("NaN")
     if not money.is_finite() or not 0 <= money <= search.NUMBER_MAX:
         raise Invalid("min_cost is an amount of USD, 0 or more.", field="min_cost")
     return money

@@ -150,13 +150,17 @@ def _totals(
     return _row((), _rows(code, [], where, parameters, by_hour=False)[0], has_runs=has_runs)
 
 
-def _check(group_by: Sequence[str], filters: Mapping[str, Any], start: datetime, end: datetime, order: str) -> None:
+def _check(
+    group_by: Sequence[str], filters: Mapping[str, Sequence[str | None]], start: datetime, end: datetime, order: str
+) -> None:
     for word in group_by:
         if word not in GROUPS:
             raise Invalid(f'"{word}" is no group; there are {", ".join(GROUPS)}', field="group_by")
-    for word in filters:
+    for word, values in filters.items():
         if word not in COLUMNS:
             raise Invalid(f'"{word}" is no filter; there are {", ".join(COLUMNS)}', field=word)
+        if any("\0" in (value or "") for value in values):
+            raise Invalid("a name has no NUL in it", field=word)
     if order not in ORDERS:
         raise Invalid(f'"{order}" is no order; there are {", ".join(ORDERS)}', field="order")
     if end < start:

@@ -125,6 +125,7 @@ def test_times_bound_when_a_run_began(many: Team) -> None:
         ({"q": "foo:bar"}, "q"),
         ({"min_cost": "-1"}, "min_cost"),
         ({"min_cost": "NaN"}, "min_cost"),
+        ({"min_cost": "much"}, "min_cost"),
         ({"agent": ["a\0"]}, "agent"),
         ({"agent": ["a" * 301]}, "agent"),
         ({"agent": [str(number) for number in range(60)]}, "agent"),
