@@ -121,6 +121,11 @@ USAGES: list[tuple[dict[str, Any], Usage | None]] = [
         Usage(input_tokens=332, output_tokens=88, cached_tokens=208, reasoning_tokens=58),
     ),
     (
+        {LF: "generation", "langfuse.observation.usage_details":
+         '{"input": 8, "output": 41, "total": 117, "input_cached_tokens": 4, "output_reasoning_tokens": 64}'},
+        Usage(input_tokens=12, output_tokens=105, cached_tokens=4, reasoning_tokens=64),
+    ),
+    (
         {**LLM, "llm.token_count.prompt": 10, "llm.token_count.completion": 5, "ai.usage.inputTokens": 10,
          "ai.usage.outputTokens": 5, "ai.usage.cachedInputTokens": 4},
         Usage(input_tokens=10, output_tokens=5, cached_tokens=4),
@@ -287,6 +292,10 @@ def test_a_figure_that_cannot_be_true_refuses_its_span_and_names_the_attribute(
     assert code in ("bad_tokens", "bad_cost")
     assert message.startswith(named + " ")
     assert len(message) < 200
+
+
+def test_embeddings_that_langfuse_marks_as_generations_are_embeddings() -> None:
+    assert read({LF: "generation"}, name="OpenAI.embeddings").kind is Kind.EMBEDDING
 
 
 def test_a_refused_span_leaves_its_neighbours() -> None:

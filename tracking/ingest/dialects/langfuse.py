@@ -44,6 +44,8 @@ def read(span: Span) -> None:
     attributes = span.attributes
     span.convention = "langfuse"
     span.kind = _KINDS.get(word(attributes[_OBSERVATION + "type"]), Kind.CHAIN)
+    if span.kind is Kind.LLM and span.name.endswith(".embeddings"):
+        span.kind = Kind.EMBEDDING  # the OpenAI wrapper for JavaScript marks all it wraps as generations
     node = quoted(attributes, _METADATA + "langgraph_node")
     span.agent = quoted(attributes, _METADATA + "lc_agent_name") or names.graph_agent(
         node, quoted(attributes, _METADATA + "langgraph_checkpoint_ns")
@@ -127,8 +129,9 @@ def _usage(attributes: Attributes) -> Usage | None:
 
 
 def _usage_of(details: Attributes) -> Usage | None:
-    """Two conventions under one name: LangChain's handler splits the parts off (``input`` beside
-    ``input_cache_read``) and keeps their sum as ``total``; the OpenAI wrapper passes the provider's own figures on."""
+    """Two conventions under one name: LangChain's handler and the OpenAI wrapper for JavaScript split the parts off
+    (``input`` beside ``input_cache_read`` or ``input_cached_tokens``) and keep their sum as ``total``; the OpenAI
+    wrapper for Python passes the provider's own figures on."""
     details = _flat(details)
     total = tokens(details, "total", "total_tokens")
     input_tokens = tokens(details, "input", "input_tokens", "prompt_tokens")
@@ -143,15 +146,23 @@ def _usage_of(details: Attributes) -> Usage | None:
         input_tokens,
         output_tokens,
         cached=tokens(
-            details, "input_cache_read", "cache_read_input_tokens", *_nested("input", "prompt", "cached_tokens")
+            details,
+            "input_cache_read",
+            "input_cached_tokens",
+            "cache_read_input_tokens",
+            *_nested("input", "prompt", "cached_tokens"),
         ),
         cache_write=_cache_write(details),
         reasoning=tokens(
-            details, "output_reasoning", "reasoning", *_nested("output", "completion", "reasoning_tokens")
+            details,
+            "output_reasoning",
+            "output_reasoning_tokens",
+            "reasoning",
+            *_nested("output", "completion", "reasoning_tokens"),
         ),
         total=total,
-        audio_input_tokens=tokens(details, "input_audio") or None,
-        audio_output_tokens=tokens(details, "output_audio") or None,
+        audio_input_tokens=tokens(details, "input_audio", "input_audio_tokens") or None,
+        audio_output_tokens=tokens(details, "output_audio", "output_audio_tokens") or None,
     )
 
 
@@ -160,6 +171,7 @@ def _cache_write(details: Attributes) -> int | None:
     whole = tokens(
         details,
         "input_cache_creation",
+        "input_cache_write_tokens",
         "cache_creation_input_tokens",
         *_nested("input", "prompt", "cache_write_tokens"),
     )
@@ -183,7 +195,7 @@ def _parts(details: Attributes, prefix: str) -> int:
     return sum(
         tokens(details, key) or 0
         for key in details
-        if key.startswith(prefix) and not key.endswith("_tokens") and "." not in key
+        if key.startswith(prefix) and key != prefix + "tokens" and "." not in key
     )
 
 
