@@ -93,7 +93,11 @@ def test_a_key_makes_lists_and_revokes_keys_of_its_team(team: Team) -> None:
 
 def test_a_key_ends_in_any_zone_that_can_be_written(team: Team) -> None:
     _, admin = make_key(team, scopes=["admin"])
-    body = {"name": "ci", "scopes": ["read"], "expires_at": "2099-01-01T00:00:00-21:49"}  # further than PostgreSQL reads
+    body = {
+        "name": "ci",
+        "scopes": ["read"],
+        "expires_at": "2099-01-01T00:00:00-21:49",
+    }  # further than PostgreSQL reads
     assert _call(admin, "POST", "/api/v1/keys", body).json()["expires_at"] == "2099-01-01T21:49:00Z"
 
 
