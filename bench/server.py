@@ -127,7 +127,7 @@ class Meter:
         return self
 
     def _watch(self) -> None:
-        while not self._done.wait(0.2):
+        while not self._done.wait(1.0):  # a look costs 30 ms, and holds up what it looks at
             self.rss_peak = max(self.rss_peak, memory(self._ours))
 
     def __exit__(self, *_: Any) -> None:
