@@ -110,8 +110,7 @@ class Period:
         """What the text box holds: something that means the same when it is typed again."""
         if self.is_live and self.from_text.startswith("now-") and "/" not in self.from_text:
             return self.from_text.removeprefix("now-")
-        start, end = self.start.astimezone(self.zone), self.end.astimezone(self.zone)
-        return f"{start:%Y-%m-%dT%H:%M}..{end:%Y-%m-%dT%H:%M}"
+        return "..".join(self.picked)
 
     @property
     def picked(self) -> tuple[str, str]:

@@ -63,11 +63,17 @@ def seat_of(user: User, slug: str) -> Seat:
 
 def first_seat_of(user: User) -> Seat | None:
     """Where a person lands: their own team before the ones they only oversee; None when they are in no team."""
-    return next(iter(_seats(user, limit=1)), None)
+    return next(iter(_seats(user, limit=1, own_first=True)), None)
 
 
-def _seats(user: User, *, limit: int, slug: str | None = None) -> list[Seat]:
-    asked = {"user": user.pk, "is_operator": user.is_superuser, "slug": slug, "limit": limit}
+def _seats(user: User, *, limit: int, slug: str | None = None, own_first: bool = False) -> list[Seat]:
+    asked = {
+        "user": user.pk,
+        "is_operator": user.is_superuser,
+        "slug": slug,
+        "own_first": own_first,
+        "limit": limit,
+    }
     return [_seat(user, team) for team in Team.objects.raw(statements("teams")["seats"], asked)]
 
 

@@ -35,9 +35,11 @@ class DjangoDoor(ASGIHandler):
         loop = asyncio.get_running_loop()
         with body:
             response = await loop.run_in_executor(self._threads, self._answer, scope, body)
-        await self.send_response(response, send)
-        if response.streaming:
-            await loop.run_in_executor(self._threads, response.close)
+        try:
+            await self.send_response(response, send)
+        finally:
+            if response.streaming:
+                await loop.run_in_executor(self._threads, response.close)
 
     def _answer(self, scope: Any, body: IO[bytes]) -> HttpResponseBase:
         set_script_prefix(get_script_prefix(scope))
