@@ -18,39 +18,48 @@ import pytest
 from wflo_site import devstack
 
 ROOT = Path(__file__).resolve().parent.parent
+RUNS_MAX = 20
 
 
 class Services:
-    """Shared by every test run of this folder: the last one out stops them."""
+    """One run's own: runs at the same time take one folder each, so none fills or drops another's database."""
 
     def __init__(self) -> None:
         self.home = Path(os.environ.get("WFLO_TEST_HOME", "") or ROOT / ".wflo" / "test")
-        self._users: int | None = None  # held open, and locked, as long as the services are used
+        self._user: int | None = None  # held open, and locked, as long as the services are used
+        self._has_started = False
 
     def start(self) -> None:
         """Sets the addresses in the environment. Raises devstack.StackError."""
+        self._take_home()
         os.environ.setdefault("WFLO_HOME", str(self.home))
         Path(os.environ["WFLO_HOME"], "static").mkdir(parents=True, exist_ok=True)
         if os.environ.get("WFLO_DATABASE_URL") and os.environ.get("WFLO_REDIS_URL"):
             return
-        self.home.mkdir(parents=True, exist_ok=True)
-        self._users = os.open(self.home / "users.lock", os.O_WRONLY | os.O_CREAT)
-        fcntl.flock(self._users, fcntl.LOCK_SH)
+        self._has_started = True
         stack = devstack.start(self.home)
         os.environ.setdefault("WFLO_DATABASE_URL", stack.database_url)
         os.environ.setdefault("WFLO_REDIS_URL", stack.redis_url)
 
     def stop(self) -> None:
-        if self._users is None:
-            return
-        try:
-            fcntl.flock(self._users, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            return  # another run still uses them
-        else:
+        if self._has_started:
             devstack.stop(self.home)
-        finally:
-            os.close(self._users)
+        if self._user is not None:
+            os.close(self._user)
+        self._has_started, self._user = False, None
+
+    def _take_home(self) -> None:
+        for home in (self.home, *(self.home.with_name(f"{self.home.name}-{n}") for n in range(2, RUNS_MAX))):
+            home.mkdir(parents=True, exist_ok=True)
+            user = os.open(home / "user.lock", os.O_WRONLY | os.O_CREAT)
+            try:
+                fcntl.flock(user, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                os.close(user)
+                continue
+            self.home, self._user = home, user
+            return
+        raise devstack.StackError(f"{RUNS_MAX} runs of the tests are under way already")
 
 
 services = Services()

@@ -1,5 +1,7 @@
 """Every table. One file a concept; this is the whole list."""
 
+from tracking.models.alerts import Alert
+from tracking.models.budgets import Budget, BudgetPeriod, LedgerEntry, Reservation
 from tracking.models.catalog import Price, PriceChange, Repricing
 from tracking.models.runs import Agent, Payload, Run, Span
 from tracking.models.teams import ApiKey, AuditEntry, Membership, Organization, Team, User
@@ -7,14 +9,19 @@ from tracking.models.usage import Usage, UsageDelta
 
 __all__ = [
     "Agent",
+    "Alert",
     "ApiKey",
     "AuditEntry",
+    "Budget",
+    "BudgetPeriod",
+    "LedgerEntry",
     "Membership",
     "Organization",
     "Payload",
     "Price",
     "PriceChange",
     "Repricing",
+    "Reservation",
     "Run",
     "Span",
     "Team",

@@ -1,0 +1,48 @@
+"""A team with money, and calls that want some of it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from decimal import Decimal
+from typing import Any
+from uuid import UUID, uuid4
+
+import pytest
+
+from tracking.ledger.calls import Answer, Call, Ceiling
+from tracking.ledger.perform import perform
+from tracking.ledger.verbs import reserve
+from tracking.models import Budget, BudgetPeriod, Team
+
+LEASE_MS = 60_000
+
+
+def make_budget(of: Team, limit: str | None = "1", **fields: Any) -> Budget:
+    fields = {"scope_kind": "team", "window": "total", "name": "all", "team": of, **fields}
+    return Budget.objects.create(
+        organization=of.organization, limit_usd=None if limit is None else Decimal(limit), **fields
+    )
+
+
+def ceiling(base: str | None = "0.1", each: str | None = "0", **fields: Any) -> Ceiling:
+    return Ceiling(
+        base_usd=None if base is None else Decimal(base),
+        output_usd=None if each is None else Decimal(each),
+        **{"base_tokens": 10, **fields},
+    )
+
+
+def sums(budget: Budget, subject: str = "") -> tuple[Decimal, Decimal]:
+    """(spent, held) of a budget's only window."""
+    period = BudgetPeriod.objects.get(budget=budget, subject=subject)
+    return period.spent_usd, period.held_usd
+
+
+@pytest.fixture
+def hold(team: Team) -> Callable[..., tuple[UUID, Answer]]:
+    def make(call: Call | None = None, of: Ceiling | None = None, id: UUID | None = None) -> tuple[UUID, Answer]:
+        id = id or uuid4()
+        call = call or Call(team_id=team.pk, models=("m",))
+        return id, perform(reserve(call, of or ceiling(), id=id, lease_ms=LEASE_MS))
+
+    return make

@@ -1,0 +1,84 @@
+"""The ledger's verbs, each one statement. ``perform`` does them; ids are made by the caller, so each may be sent twice."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any, Generic, TypeVar
+from uuid import UUID
+
+import orjson
+
+from tracking.ledger.calls import Actual, Answer, Call, Ceiling, Charge
+from tracking.sql import statements
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True)
+class Statement(Generic[T]):
+    """One statement and how its rows are read."""
+
+    sql: str
+    parameters: dict[str, Any]
+    read: Callable[[list[tuple[Any, ...]]], T]
+
+
+def reserve(
+    call: Call, ceiling: Ceiling, *, id: UUID, lease_ms: int, detail: dict[str, Any] | None = None
+) -> Statement[Answer]:
+    """Hold a call's ceiling on all its budgets, or on none. Outcomes: held, exists, closed, refused, unpriced."""
+    return _answer("reserve", {
+        "team": call.team_id, "id": id, "call": _json(call.columns()), "base_usd": ceiling.base_usd,
+        "output_usd": ceiling.output_usd, "base_tokens": ceiling.base_tokens, "choices": ceiling.choices,
+        "wanted": ceiling.wanted, "floor": ceiling.floor, "slice": ceiling.slice, "lease_ms": lease_ms,
+        "detail": _json(detail or {}),
+    })  # fmt: skip
+
+
+def dispatch(team_id: int, id: UUID) -> Statement[bool]:
+    """The call goes out now: from here on its hold is spent if nobody says what it cost. False: no such hold."""
+    return Statement(statements("ledger")["dispatch"], {"team": team_id, "id": id}, bool)
+
+
+def extend(team_id: int, id: UUID, *, usd: Any, tokens: int, lease_ms: int) -> Statement[Answer]:
+    """Let a hold grow. Outcomes: held, refused, gone."""
+    return _answer("extend", {"team": team_id, "id": id, "usd": usd, "tokens": tokens, "lease_ms": lease_ms})
+
+
+def renew(team_ids: Sequence[int], ids: Sequence[UUID], *, lease_ms: int) -> Statement[set[UUID]]:
+    """Lengthen the leases of calls that live; those whose hold is still there."""
+    parameters = {"teams": list(team_ids), "ids": list(ids), "lease_ms": lease_ms}
+    return Statement(statements("ledger")["renew"], parameters, lambda rows: {row[0] for row in rows})
+
+
+def settle(team_id: int, id: UUID, actual: Actual) -> Statement[Answer]:
+    """What the call cost. Outcomes: settled, corrected, charged, already, gone."""
+    return _answer("settle", {
+        "team": team_id, "id": id, "usd": actual.usd, "tokens": actual.tokens, "is_estimated": actual.is_estimated,
+        "detail": _json(actual.detail),
+    })  # fmt: skip
+
+
+def release(team_id: int, id: UUID) -> Statement[Answer]:
+    """Nothing was spent. Outcomes: released, already, gone."""
+    return _answer("release", {"team": team_id, "id": id})
+
+
+def expire() -> Statement[tuple[int, UUID, str] | None]:
+    """Close one hold whose lease ran out: (team, id, "released" or "expired"); None when there is none."""
+    return Statement(statements("ledger")["expire"], {}, lambda rows: rows[0] if rows else None)  # type: ignore[return-value]
+
+
+def charge(team_id: int, charges: Sequence[Charge], *, actor: str = "") -> Statement[int]:
+    """Costs nobody held money for, all or none; how many entries they made (a call under no budget makes none)."""
+    parameters = {"team": team_id, "charges": _json([c.columns() for c in charges]), "actor": actor}
+    return Statement(statements("ledger")["charge"], parameters, lambda rows: int(rows[0][0]))
+
+
+def _answer(name: str, parameters: dict[str, Any]) -> Statement[Answer]:
+    return Statement(statements("ledger")[name], parameters, lambda rows: Answer.from_row(rows[0]))
+
+
+def _json(value: Any) -> str:
+    return orjson.dumps(value, default=str).decode()
