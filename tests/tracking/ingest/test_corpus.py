@@ -1,4 +1,4 @@
-"""Sixteen recorded agents: calls, tokens, tools and agents as they were served, less exactly what was never sent.
+"""Seventeen recorded agents: calls, tokens, tools and agents as they were served, less exactly what was never sent.
 
 What a recording cannot show stands in tests/data/otlp/shortfalls.json, with the reason.
 """
@@ -27,7 +27,7 @@ RECEIVED_NS = 1_795_305_600 * 10**9  # 2026-11-22, two days after they were reco
 
 
 def test_the_corpus_is_whole() -> None:
-    assert len(CASES) == 16
+    assert len(CASES) == 17
     assert set(SHORTFALLS) <= set(CASES)
 
 
