@@ -121,6 +121,7 @@ def read_range(from_text: str | None, to_text: str | None, now: datetime) -> tup
 
 
 def row_json(row: UsageRow, team_slug: str) -> dict[str, Any]:
+    p50_ms, p95_ms = row.percentiles_ms(0.5, 0.95)
     return {
         **_key(row.key, team_slug),
         "runs": row.runs,
@@ -138,8 +139,8 @@ def row_json(row: UsageRow, team_slug: str) -> dict[str, Any]:
         "cost_usd": row.cost_usd,
         "unpriced_calls": row.unpriced_calls,
         "estimated_calls": row.estimated_calls,
-        "p50_ms": row.p50_ms,
-        "p95_ms": row.p95_ms,
+        "p50_ms": p50_ms,
+        "p95_ms": p95_ms,
     }
 
 

@@ -17,8 +17,9 @@ from tests.tracking.ingest.spans import batch, call, span
 from tracking.errors import Invalid
 from tracking.ingest.writer import Store
 from tracking.usage import fold
-from tracking.usage.latency import BUCKETS, WEIGHTS, bucket_of, counts, percentile
+from tracking.usage.latency import BUCKETS, WEIGHTS, bucket_of, counts, percentiles
 from tracking.usage.query import COLUMNS, UsageTable, usage
+from tracking.usage.stretches import DAY, HOUR, Stretch, stretches
 from wflo.spans import Kind, Span, Status
 
 NOW = datetime.now(UTC)
@@ -112,6 +113,61 @@ def test_a_range_takes_whole_days_from_day_rows_and_edges_from_hours(store: Stor
     assert unfolded == folded == expected
 
 
+@pytest.mark.django_db(transaction=True)
+def test_any_range_is_the_sum_of_its_hours_and_rows_sum_to_their_totals(store: Store) -> None:
+    team = make_team("Hours")
+    store.write([batch(team, *week_of_spans())])
+    fold.fold_all()
+    midnight = NOW.replace(hour=0, minute=0, second=0, microsecond=0)
+    for hours in range(-80, 24, 7):
+        for length in (1, 6, 17, 23, 30, 52):
+            asked = {"start": midnight + timedelta(hours=hours), "end": midnight + timedelta(hours=hours + length)}
+            by_hour = usage([team.id], group_by=["hour"], **asked).rows
+            by_model = usage([team.id], group_by=["model"], **asked)
+            whole = usage([team.id], **asked).totals
+            for name in ("spans", "latency", "total_tokens", "runs"):
+                assert sum(getattr(row, name) for row in by_hour) == getattr(whole, name), (asked, name)
+            assert by_model.totals == whole
+            assert all(row.spans or row.runs for row in by_model.rows)
+
+
+@given(st.integers(0, 90), st.integers(1, 90), st.integers(0, 200))
+def test_the_stretches_of_a_range_hold_each_of_its_hours_once_and_no_other(begins: int, length: int, now: int) -> None:
+    zero = datetime(2026, 11, 20, tzinfo=UTC)
+    start, end = zero + timedelta(hours=begins), zero + timedelta(hours=begins + length)
+    held: dict[datetime, int] = defaultdict(int)
+    parts = stretches(start, end, zero + timedelta(hours=now))
+    for part in parts:
+        for hour in range(int((part.end - part.start) / timedelta(hours=1))):
+            held[part.start + timedelta(hours=hour)] += -1 if part.is_taken_away else 1
+    assert {hour for hour, times in held.items() if times} == {start + timedelta(hours=n) for n in range(length)}
+    assert set(held.values()) <= {0, 1}
+    days = [part for part in parts if part.grain == DAY]
+    assert all(part.start.hour == part.end.hour == 0 for part in days)
+    if days:
+        passed = [min(part.end, zero + timedelta(hours=now)) - part.start for part in parts if part.grain == HOUR]
+        assert all(hours <= timedelta(hours=12) for hours in passed)
+
+
+def test_hours_are_taken_off_a_day_where_they_are_fewer() -> None:
+    def at(day: int, hour: int = 0) -> datetime:
+        return datetime(2026, 11, day, hour, tzinfo=UTC)
+
+    now = at(28, 9)
+    assert stretches(at(20, 1), at(28, 10), now) == [
+        Stretch(DAY, at(20), at(29)),
+        Stretch(HOUR, at(20), at(20, 1), is_taken_away=True),
+        Stretch(HOUR, at(28, 10), at(29), is_taken_away=True),
+    ]
+    assert stretches(at(20, 20), at(23, 4), now) == [
+        Stretch(DAY, at(21), at(23)),
+        Stretch(HOUR, at(20, 20), at(21)),
+        Stretch(HOUR, at(23), at(23, 4)),
+    ]
+    assert stretches(at(20), at(22), now) == [Stretch(DAY, at(20), at(22))]
+    assert stretches(at(20, 11), at(20, 14), now) == [Stretch(HOUR, at(20, 11), at(20, 14))]
+
+
 @pytest.mark.django_db
 @pytest.mark.parametrize(
     ("group_by", "filters", "order", "field"),
@@ -130,7 +186,9 @@ def test_what_cannot_be_asked_names_its_field(
 def test_a_histogram_in_a_number_keeps_every_count_and_finds_percentiles(durations: list[float]) -> None:
     packed = sum(WEIGHTS[bucket_of(ms)] for ms in durations)
     assert sum(counts(packed)) == len(durations)
-    middle = percentile(packed, 0.5)
+    middle, highest = percentiles(packed, 0.5, 1)
+    assert highest is not None
+    assert bucket_of(highest - 0.001) == bucket_of(max(durations))
     exact = sorted(durations)[(len(durations) - 1) // 2]
     assert middle is not None
     assert (
@@ -141,7 +199,7 @@ def test_a_histogram_in_a_number_keeps_every_count_and_finds_percentiles(duratio
 
 
 def test_of_nothing_there_is_no_percentile_and_a_lost_count_is_told() -> None:
-    assert percentile(0, 0.5) is None
+    assert percentiles(0, 0.5, 0.95) == (None, None)
     with pytest.raises(ValueError, match="negative"):
         counts(-1)
 

@@ -1,15 +1,16 @@
 """Usage of a range: one statement over folded rows and the deltas not folded yet.
 
-Whole UTC days inside the range come from day rows, the hours at its edges from hour rows, and everything newer from
-deltas. The range is widened to whole hours; the answer says which range it is of. The slice with the fewest rows that
-can answer is read, so the cost grows with the groups shown, not with the spans stored. Only a question that crosses
-users with another column is answered from the spans themselves, and costs what they are.
+Whole UTC days come from day rows, the hours at the edges of the range from hour rows (added, or taken off the day again
+where those are fewer), and everything newer from deltas. The range is widened to whole hours; the answer says which
+range it is of. The slice with the fewest rows that can answer is read, so the cost grows with the groups shown, not with
+the spans stored. Only a question that crosses users with another column is answered from the spans themselves, and
+costs what they are.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from typing import Any
@@ -20,7 +21,8 @@ from tracking.codes import KIND_CODES, KINDS
 from tracking.errors import Invalid
 from tracking.sql import statements
 from tracking.usage import slices
-from tracking.usage.latency import percentile
+from tracking.usage.latency import percentiles
+from tracking.usage.stretches import HOUR, Stretch, stretches
 from wflo.spans import Kind
 
 # How a question's words stand in the tables.
@@ -42,6 +44,8 @@ _SUMS = (
     "cache_write_tokens", "reasoning_tokens", "embedding_tokens", "cost_usd", "unpriced_calls", "estimated_calls",
     "latency",
 )  # fmt: skip
+_COST = _SUMS.index("cost_usd")
+_ADDED = tuple(name for name in _SUMS if name not in ("runs", "cost_usd"))
 ORDERS: tuple[str, ...] = (*_SUMS[:-1], "total_tokens")
 
 
@@ -76,11 +80,14 @@ class UsageRow:
 
     @property
     def p50_ms(self) -> float | None:
-        return percentile(self.latency, 0.5)
+        return self.percentiles_ms(0.5)[0]
 
     @property
     def p95_ms(self) -> float | None:
-        return percentile(self.latency, 0.95)
+        return self.percentiles_ms(0.95)[0]
+
+    def percentiles_ms(self, *shares: float) -> tuple[float | None, ...]:
+        return percentiles(self.latency, *shares)
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,10 +116,15 @@ def usage(
     rows come in the order of time, else by ``order``, largest first. Raises Invalid naming the field.
     """
     filters = filters or {}
-    rows = usage_rows(team_ids, start=start, end=end, group_by=group_by, filters=filters, order=order)
-    start, end = whole_hours(start, end)
-    totals = _totals(team_ids, start, end, filters) if group_by else rows[0]
-    return UsageTable(rows[:limit], totals, start, end)
+    asked = _Asked(team_ids, *_checked(start, end, group_by, filters, order), tuple(group_by), filters)
+    rows, runs = _table(asked, order, with_total=True)
+    if not group_by:
+        totals = rows[0]
+    elif rows and asked.slice is not None:
+        totals = _sum(rows, runs)
+    else:  # the spans themselves may be gone sooner than what is known of them
+        totals = _table(asked.whole, order)[0][0]
+    return UsageTable(rows[:limit], totals, asked.start, asked.end)
 
 
 def usage_rows(
@@ -124,35 +136,57 @@ def usage_rows(
     filters: Mapping[str, Sequence[str | None]] | None = None,
     order: str = "cost_usd",
 ) -> list[UsageRow]:
-    """The rows of ``usage`` alone: one statement instead of two, for those who need no totals."""
+    """The rows of ``usage`` alone, for those who need no totals."""
     filters = filters or {}
-    _check(group_by, filters, start, end, order)
-    start, end = whole_hours(start, end)
-    columns = frozenset(COLUMNS[g] for g in (*group_by, *filters) if g in COLUMNS)
-    code = slices.smallest_slice(columns)
-    where, parameters = _where(code, team_ids, start, end, filters)
-    grouped = [_expression(g) for g in group_by]
-    # A run seen with two of the values asked for would count twice; where it may, runs are not told.
-    counts_once = all(len(values) == 1 or word in group_by for word, values in filters.items())
-    rows = _rows(code, grouped, where, parameters, by_hour="hour" in group_by)
-    table = [_row(group_by, row, has_runs=counts_once and code not in _WITHOUT_RUNS) for row in rows]
-    if not set(group_by) & set(_TIMES):
+    asked = _Asked(team_ids, *_checked(start, end, group_by, filters, order), tuple(group_by), filters)
+    return _table(asked, order)[0]
+
+
+@dataclass(frozen=True, slots=True)
+class _Asked:
+    """A question; its range is of whole hours, UTC."""
+
+    team_ids: Sequence[int]
+    start: datetime
+    end: datetime
+    group_by: tuple[str, ...]
+    filters: Mapping[str, Sequence[str | None]]
+
+    @property
+    def slice(self) -> int | None:
+        return slices.smallest_slice(frozenset(COLUMNS[w] for w in (*self.group_by, *self.filters) if w in COLUMNS))
+
+    @property
+    def has_runs(self) -> bool:
+        """Whether runs are counted. One seen with two of the values asked for would count twice: then they are not."""
+        counts_once = all(len(values) == 1 or word in self.group_by for word, values in self.filters.items())
+        return counts_once and self.slice not in _WITHOUT_RUNS
+
+    @property
+    def whole(self) -> _Asked:
+        return replace(self, group_by=())
+
+
+def _table(asked: _Asked, order: str, *, with_total: bool = False) -> tuple[list[UsageRow], int | None]:
+    """The rows, and how many runs they are of together: no sum of theirs, for a run is in many rows."""
+    counts_runs = with_total and bool(asked.group_by) and asked.slice is not None and asked.whole.has_runs
+    found = _rows(asked, counts_runs=counts_runs)
+    has_runs = asked.has_runs
+    table = [_row(asked.group_by, row, has_runs=has_runs) for row in found]
+    if not set(asked.group_by) & set(_TIMES):
         table.sort(key=lambda row: (_sort_value(row, order), tuple(map(str, row.key.values()))), reverse=True)
-    return table
+    return table, int(found[0][-1]) if found and counts_runs else None
 
 
-def _totals(
-    team_ids: Sequence[int], start: datetime, end: datetime, filters: Mapping[str, Sequence[str | None]]
-) -> UsageRow:
-    code = slices.smallest_slice(frozenset(COLUMNS[word] for word in filters))
-    where, parameters = _where(code, team_ids, start, end, filters)
-    has_runs = code not in _WITHOUT_RUNS and all(len(values) == 1 for values in filters.values())
-    return _row((), _rows(code, [], where, parameters, by_hour=False)[0], has_runs=has_runs)
+def _sum(rows: Sequence[UsageRow], runs: int | None) -> UsageRow:
+    sums = {name: sum(getattr(row, name) for row in rows) for name in _ADDED}
+    return _with_cost({}, runs, sum((row.cost_usd or Decimal(0) for row in rows), Decimal(0)), sums)
 
 
-def _check(
-    group_by: Sequence[str], filters: Mapping[str, Sequence[str | None]], start: datetime, end: datetime, order: str
-) -> None:
+def _checked(
+    start: datetime, end: datetime, group_by: Sequence[str], filters: Mapping[str, Sequence[str | None]], order: str
+) -> tuple[datetime, datetime]:
+    """The range in whole hours. Raises Invalid naming the field."""
     for word in group_by:
         if word not in GROUPS:
             raise Invalid(f'"{word}" is no group; there are {", ".join(GROUPS)}', field="group_by")
@@ -165,6 +199,7 @@ def _check(
         raise Invalid(f'"{order}" is no order; there are {", ".join(ORDERS)}', field="order")
     if end < start:
         raise Invalid("the range ends before it begins", field="to")
+    return whole_hours(start, end)
 
 
 def whole_hours(start: datetime, end: datetime) -> tuple[datetime, datetime]:
@@ -178,23 +213,9 @@ def _expression(word: str) -> str:
     return "team_id" if word == "team" else _TIMES.get(word) or COLUMNS[word]
 
 
-def _where(
-    code: int | None,
-    team_ids: Sequence[int],
-    start: datetime,
-    end: datetime,
-    filters: Mapping[str, Sequence[str | None]],
-) -> tuple[str, dict[str, Any]]:
-    first_day = start if start.hour == 0 else start.replace(hour=0) + timedelta(days=1)
-    parameters: dict[str, Any] = {
-        "teams": list(team_ids), "slice": code, "start": start, "end": end,
-        "first_day": min(first_day, end), "last_day": max(first_day, end.replace(hour=0)) if first_day < end else end,
-    }  # fmt: skip
-    terms = []
-    for word, values in filters.items():
-        terms.append(f"{COLUMNS[word]} = ANY(%({word})s)")
-        parameters[word] = [_stored(word, value) for value in values]
-    return "".join(f" AND {term}" for term in terms), parameters
+def _where(filters: Mapping[str, Sequence[str | None]]) -> tuple[str, dict[str, Any]]:
+    terms = "".join(f" AND {COLUMNS[word]} = ANY(%({word})s)" for word in filters)
+    return terms, {word: [_stored(word, value) for value in values] for word, values in filters.items()}
 
 
 def _stored(word: str, value: str | None) -> Any:
@@ -206,55 +227,71 @@ def _stored(word: str, value: str | None) -> Any:
         raise Invalid(f'"{value}" is no kind; there are {", ".join(KINDS)}', field="kind") from None
 
 
-def _rows(
-    code: int | None, grouped: list[str], where: str, parameters: dict[str, Any], *, by_hour: bool
-) -> list[tuple[Any, ...]]:
-    sums = ", ".join(f"coalesce(sum({name}), 0)" for name in _SUMS)
-    groups = ", ".join(str(place + 1) for place in range(len(grouped)))
-    sources = _sources(code, where, by_hour=by_hour)
-    sql = f"SELECT {', '.join((*grouped, sums))} FROM ({' UNION ALL '.join(sources)}) AS u"
+def _rows(asked: _Asked, *, counts_runs: bool) -> list[tuple[Any, ...]]:
+    """The groups' columns and the sums; with ``counts_runs`` also the runs of all groups together, in every row."""
+    grouped = [_expression(word) for word in asked.group_by]
+    where, values = _where(asked.filters)
+    parts = _parts(asked)
+    selected = [*grouped, *(f"coalesce(sum({name}), 0)" for name in _SUMS)]
+    if counts_runs:
+        whole = _sources(asked.whole, ("runs",), where, parts)
+        selected.append(f"(SELECT coalesce(sum(runs), 0) FROM ({whole}) AS w)")
+    sql = f"SELECT {', '.join(selected)} FROM ({_sources(asked, _SUMS, where, parts)}) AS u"
     if grouped:
         # Groups whose deltas cancelled out are gone, not zero.
-        sql += f" GROUP BY {groups} HAVING sum(spans) <> 0 OR sum(runs) <> 0 ORDER BY {groups}"
+        places = ", ".join(str(place + 1) for place in range(len(grouped)))
+        sql += f" GROUP BY {places} HAVING sum(spans) <> 0 OR sum(runs) <> 0 ORDER BY {places}"
+    values |= {"teams": list(asked.team_ids), "start": asked.start, "end": asked.end}
+    for place, part in enumerate(parts):
+        values |= {f"from_{place}": part.start, f"to_{place}": part.end}
     with connection.cursor() as cursor:
-        cursor.execute(sql, parameters)
+        cursor.execute(sql, values)
         return list(cursor.fetchall())
 
 
-def _sources(code: int | None, where: str, *, by_hour: bool) -> list[str]:
+def _parts(asked: _Asked) -> list[Stretch]:
+    if "hour" in asked.group_by:
+        return [Stretch(HOUR, asked.start, asked.end)]
+    return stretches(asked.start, asked.end, datetime.now(UTC))
+
+
+def _sources(asked: _Asked, sums: Sequence[str], where: str, parts: Sequence[Stretch]) -> str:
+    """Rows of the groups' columns and ``sums``: a SELECT for each part of the range, and one for the deltas."""
+    code = asked.slice
     if code is None:  # no slice holds these columns together: the spans themselves are summed
-        return [f"SELECT * FROM ({statements('usage')['spans_as_usage']}) AS s WHERE true{where}"]
-    columns = ", ".join(("team_id", "period", *slices.COLUMNS[code], *_SUMS))
-    scope = f"team_id = ANY(%(teams)s) AND slice = %(slice)s{where}"
-    hours = f"SELECT {columns} FROM tracking_usage WHERE {scope} AND grain = 0"
-    if by_hour:
-        sources = [f"{hours} AND period >= %(start)s AND period < %(end)s"]
-    else:
-        sources = [
-            f"SELECT {columns} FROM tracking_usage WHERE {scope} AND grain = 1"
-            " AND period >= %(first_day)s AND period < %(last_day)s",
-            f"{hours} AND period >= %(start)s AND period < %(first_day)s",
-            f"{hours} AND period >= %(last_day)s AND period < %(end)s",
-        ]
-    sources.append(
-        f"SELECT {columns} FROM tracking_usage_delta WHERE {scope} AND period >= %(start)s AND period < %(end)s"
+        return f"SELECT * FROM ({statements('usage')['spans_as_usage']}) AS s WHERE true{where}"
+    columns = tuple(dict.fromkeys(_column(word) for word in asked.group_by))
+    scope = f"team_id = ANY(%(teams)s) AND slice = {code:d}{where}"
+    selects = []
+    for place, part in enumerate(parts):
+        signed = tuple(f"-{name}" for name in sums) if part.is_taken_away else tuple(sums)
+        selects.append(
+            f"SELECT {', '.join(columns + signed)} FROM tracking_usage WHERE {scope} AND grain = {part.grain:d}"
+            f" AND period >= %(from_{place})s AND period < %(to_{place})s"
+        )
+    selects.append(
+        f"SELECT {', '.join((*columns, *sums))} FROM tracking_usage_delta"
+        f" WHERE {scope} AND period >= %(start)s AND period < %(end)s"
     )
-    return sources
+    return " UNION ALL ".join(selects)
+
+
+def _column(word: str) -> str:
+    return "team_id" if word == "team" else "period" if word in _TIMES else COLUMNS[word]
 
 
 def _row(group_by: Sequence[str], columns: Sequence[Any], *, has_runs: bool) -> UsageRow:
-    key = {word: _shown(word, value) for word, value in zip(group_by, columns[: len(group_by)], strict=True)}
-    values = dict(zip(_SUMS, columns[len(group_by) :], strict=True))
-    cost = Decimal(values.pop("cost_usd"))
-    sums = {name: int(value) for name, value in values.items()}
-    is_unknown = not cost and sums["unpriced_calls"] > 0
+    key = {word: _shown(word, value) for word, value in zip(group_by, columns, strict=False)}
+    measured = columns[len(group_by) : len(group_by) + len(_SUMS)]
+    sums = dict(zip(_SUMS, map(int, measured), strict=True))
+    del sums["cost_usd"]
     runs = sums.pop("runs")
-    return UsageRow(
-        key=key,
-        runs=runs if has_runs else None,
-        cost_usd=None if is_unknown else cost,
-        **sums,
-    )
+    return _with_cost(key, runs if has_runs else None, Decimal(measured[_COST]), sums)
+
+
+def _with_cost(key: dict[str, Any], runs: int | None, cost: Decimal, sums: dict[str, int]) -> UsageRow:
+    is_unknown = not cost and sums["unpriced_calls"] > 0
+    return UsageRow(key=key, runs=runs, cost_usd=None if is_unknown else cost, **sums)
 
 
 def _shown(word: str, value: Any) -> Any:
