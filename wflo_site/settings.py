@@ -24,6 +24,8 @@ WFLO_PUBLIC_URL = env_str("WFLO_PUBLIC_URL", f"http://{WFLO_HOST}:{WFLO_PORT}").
 DEBUG = False
 
 SECRET_KEY = env_secret("WFLO_SECRET_KEY", kept=None if WFLO_ENV == "production" else WFLO_HOME / "secret_key")
+# Keys of before: sessions they signed and secrets they sealed are still read.
+SECRET_KEY_FALLBACKS = env_str("WFLO_OLD_SECRET_KEYS").split()
 ALLOWED_HOSTS = env_str("WFLO_ALLOWED_HOSTS", "*" if WFLO_ENV != "production" else WFLO_HOST).split(",")
 CSRF_TRUSTED_ORIGINS = [WFLO_PUBLIC_URL]
 
