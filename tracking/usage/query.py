@@ -13,6 +13,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
+from operator import attrgetter
 from typing import Any
 
 from django.db import connection
@@ -179,7 +180,8 @@ def _table(asked: _Asked, order: str, *, with_total: bool = False) -> tuple[list
 
 
 def _sum(rows: Sequence[UsageRow], runs: int | None) -> UsageRow:
-    sums = {name: sum(getattr(row, name) for row in rows) for name in _ADDED}
+    columns = zip(*map(attrgetter(*_ADDED), rows), strict=True)
+    sums: dict[str, int] = dict(zip(_ADDED, map(sum, columns), strict=True))
     return _with_cost({}, runs, sum((row.cost_usd or Decimal(0) for row in rows), Decimal(0)), sums)
 
 
