@@ -10,10 +10,11 @@ from __future__ import annotations
 import asyncio
 import threading
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
+from typing import Any
 from uuid import UUID
 
 from django.conf import settings
@@ -36,6 +37,24 @@ _LAST_USED_EVERY = timedelta(minutes=1)
 
 
 @dataclass(frozen=True, slots=True)
+class Policy:
+    """What a team wants done with its calls; None: no limit."""
+
+    status: str = Team.Status.ACTIVE
+    organization_id: int = 0
+    loop_action: str = Team.LoopAction.KILL
+    loop_policy: Mapping[str, Any] = field(default_factory=dict, hash=False)
+    guard: str = Team.Guard.OFF
+    run_steps_max: int | None = None
+    run_minutes_max: int | None = None
+    run_idle_minutes_max: int | None = None
+    team_rpm_max: int | None = None
+    key_rpm_max: int | None = None
+    key_tpm_max: int | None = None
+    key_concurrent_max: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Caller:
     """Who is calling now, for which team, with which rights."""
 
@@ -48,6 +67,7 @@ class Caller:
     allowed_models: tuple[str, ...] = ()
     redaction: str = Team.Redaction.SECRETS_AND_PERSONAL
     spans_per_day_max: int | None = None
+    policy: Policy = Policy()
     is_operator: bool = False
 
     def actor(self, *, request_id: str = "") -> Actor:
@@ -222,6 +242,25 @@ def _caller_of(key: ApiKey) -> Caller:
         allowed_models=tuple(key.allowed_models),
         redaction=key.team.redaction,
         spans_per_day_max=key.team.spans_per_day_max,
+        policy=_policy_of(key),
+    )
+
+
+def _policy_of(key: ApiKey) -> Policy:
+    team = key.team
+    return Policy(
+        status=team.status,
+        organization_id=team.organization_id,
+        loop_action=team.loop_action,
+        loop_policy=team.loop_policy,
+        guard=team.guard,
+        run_steps_max=team.run_steps_max,
+        run_minutes_max=team.run_minutes_max,
+        run_idle_minutes_max=team.run_idle_minutes_max,
+        team_rpm_max=team.rpm_max,
+        key_rpm_max=key.rpm_max,
+        key_tpm_max=key.tpm_max,
+        key_concurrent_max=key.concurrent_max,
     )
 
 

@@ -3,6 +3,15 @@
 from tracking.models.alerts import Alert
 from tracking.models.budgets import Budget, BudgetPeriod, LedgerEntry, Reservation
 from tracking.models.catalog import Price, PriceChange, Repricing
+from tracking.models.gateway import (
+    CacheDay,
+    Circuit,
+    Deployment,
+    KeptAnswer,
+    ModelGroup,
+    ProviderCredential,
+    RunControl,
+)
 from tracking.models.runs import Agent, Payload, Run, Span
 from tracking.models.teams import ApiKey, AuditEntry, Membership, Organization, Team, User
 from tracking.models.usage import Usage, UsageDelta
@@ -14,15 +23,22 @@ __all__ = [
     "AuditEntry",
     "Budget",
     "BudgetPeriod",
+    "CacheDay",
+    "Circuit",
+    "Deployment",
+    "KeptAnswer",
     "LedgerEntry",
     "Membership",
+    "ModelGroup",
     "Organization",
     "Payload",
     "Price",
     "PriceChange",
+    "ProviderCredential",
     "Repricing",
     "Reservation",
     "Run",
+    "RunControl",
     "Span",
     "Team",
     "Usage",

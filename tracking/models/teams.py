@@ -83,6 +83,23 @@ class Team(models.Model):
         SECRETS = "secrets", "secrets only"
         OFF = "off", "nothing"
 
+    class Status(models.TextChoices):
+        ACTIVE = "active"
+        PAUSED = "paused"  # for a while: callers may come back
+        SUSPENDED = "suspended"
+
+    class LoopAction(models.TextChoices):
+        OFF = "off", "look away"
+        WARN = "warn", "warn"
+        BLOCK = "block", "refuse the call"
+        KILL = "kill", "refuse the call and stop the run"
+
+    class Guard(models.TextChoices):
+        OFF = "off", "let through"
+        LOG = "log", "let through and note it"
+        MASK = "mask", "mask"
+        BLOCK = "block", "refuse"
+
     organization = models.ForeignKey(Organization, on_delete=models.PROTECT, related_name="teams")
     name = models.CharField(max_length=120, validators=[one_line])
     slug = models.SlugField(max_length=60, unique=True)
@@ -92,6 +109,14 @@ class Team(models.Model):
     )
     redaction = models.CharField(max_length=24, choices=Redaction, default=Redaction.SECRETS_AND_PERSONAL)
     spans_per_day_max = models.PositiveBigIntegerField(null=True, blank=True)  # None: no quota
+    status = models.CharField(max_length=10, choices=Status, default=Status.ACTIVE)
+    loop_action = models.CharField(max_length=5, choices=LoopAction, default=LoopAction.KILL)
+    loop_policy = models.JSONField(default=dict, blank=True)  # fields of wflo.loops.LoopPolicy that differ; "workflows"
+    guard = models.CharField(max_length=5, choices=Guard, default=Guard.OFF)  # of secrets in prompts and answers
+    run_steps_max = models.PositiveIntegerField(null=True, blank=True)
+    run_minutes_max = models.PositiveIntegerField(null=True, blank=True)
+    run_idle_minutes_max = models.PositiveIntegerField(null=True, blank=True)
+    rpm_max = models.PositiveIntegerField(null=True, blank=True)  # calls of all keys a minute
     is_demo = models.BooleanField(default=False)
     created_at = models.DateTimeField(auto_now_add=True)
 
@@ -138,6 +163,9 @@ class ApiKey(models.Model):
     allowed_models: ArrayField[list[str], list[str]] = ArrayField(
         models.CharField(max_length=200), default=list, blank=True
     )
+    rpm_max = models.PositiveIntegerField(null=True, blank=True)
+    tpm_max = models.PositiveIntegerField(null=True, blank=True)
+    concurrent_max = models.PositiveIntegerField(null=True, blank=True)
     expires_at = models.DateTimeField(null=True, blank=True)
     revoked_at = models.DateTimeField(null=True, blank=True)
     last_used_at = models.DateTimeField(null=True, blank=True)

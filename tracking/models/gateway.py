@@ -1,0 +1,168 @@
+"""What callers may name as a model, what it resolves to, and what the gateway remembers between calls.
+
+Groups, deployments and credentials are rows that people make. Run controls, circuits and kept answers are written by
+the gateway's own SQL (tracking/sql/gateway.sql).
+"""
+
+from __future__ import annotations
+
+import uuid
+from typing import ClassVar
+
+from django.core.validators import MaxValueValidator, MinValueValidator
+from django.db import models
+
+from tracking.models.teams import Organization, Team, one_line
+
+
+class ModelGroup(models.Model):
+    """A name callers use for a model, and the deployments behind it. ``team`` None: the installation's, for ``teams``."""
+
+    id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
+    team = models.ForeignKey(Team, null=True, blank=True, on_delete=models.CASCADE, related_name="model_groups")
+    teams: models.ManyToManyField[Team, models.Model] = models.ManyToManyField(
+        Team, related_name="granted_groups", blank=True
+    )
+    name = models.CharField(max_length=120, validators=[one_line])
+    display_name = models.CharField(max_length=120, blank=True, validators=[one_line])
+    description = models.TextField(blank=True, max_length=2000)
+    cache_seconds = models.PositiveIntegerField(default=0, validators=[MaxValueValidator(30 * 86_400)])  # 0: keeps none
+    is_active = models.BooleanField(default=True)
+    created_at = models.DateTimeField(auto_now_add=True)
+
+    class Meta:
+        constraints: ClassVar = [
+            models.UniqueConstraint(fields=["team", "name"], name="model_group_name", nulls_distinct=False)
+        ]
+
+    def __str__(self) -> str:
+        return self.name
+
+
+class Deployment(models.Model):
+    """One model at one address. Lower ``priority`` is tried first; among equals ``weight`` shares the calls out."""
+
+    id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
+    group = models.ForeignKey(ModelGroup, on_delete=models.CASCADE, related_name="deployments")
+    model = models.CharField(max_length=200, validators=[one_line])  # "openai/gpt-4o-mini"
+    api_base = models.CharField(max_length=500, blank=True)  # '': the provider's own
+    sealed_key = models.BinaryField(null=True, blank=True)  # None: the credential of its provider
+    priority = models.PositiveSmallIntegerField(default=0)
+    weight = models.PositiveSmallIntegerField(default=1, validators=[MinValueValidator(1)])
+    rpm = models.PositiveIntegerField(null=True, blank=True)
+    tpm = models.PositiveIntegerField(null=True, blank=True)
+    timeout_seconds = models.PositiveIntegerField(null=True, blank=True)
+    is_active = models.BooleanField(default=True)
+    created_at = models.DateTimeField(auto_now_add=True)
+
+    class Meta:
+        ordering: ClassVar = ["priority", "created_at"]
+
+    def __str__(self) -> str:
+        return self.model
+
+
+class ProviderCredential(models.Model):
+    """A provider's key, sealed, for deployments without their own. ``organization`` None: for all."""
+
+    organization = models.ForeignKey(
+        Organization, null=True, blank=True, on_delete=models.CASCADE, related_name="credentials"
+    )
+    provider = models.CharField(max_length=60, validators=[one_line])  # as in "openai/gpt-4o"
+    api_base = models.CharField(max_length=500, blank=True)
+    sealed_key = models.BinaryField()
+    is_active = models.BooleanField(default=True)
+    created_at = models.DateTimeField(auto_now_add=True)
+
+    class Meta:
+        constraints: ClassVar = [
+            models.UniqueConstraint(fields=["organization", "provider"], name="credential_once", nulls_distinct=False)
+        ]
+
+    def __str__(self) -> str:
+        return self.provider
+
+
+class RunControl(models.Model):
+    """What every process must know of a run before its next call: killed or not, how far, what its turns looked like."""
+
+    pk = models.CompositePrimaryKey("team_id", "run")
+    team = models.ForeignKey(Team, on_delete=models.CASCADE, related_name="+")
+    run = models.CharField(max_length=128)  # as its callers name it; the root run where a sub-agent calls
+    steps = models.IntegerField(default=0)
+    cost_usd = models.DecimalField(max_digits=20, decimal_places=10, default=0)
+    tokens = models.BigIntegerField(default=0)
+    started_at = models.DateTimeField()
+    last_at = models.DateTimeField()
+    ended_at = models.DateTimeField(null=True)
+    killed_at = models.DateTimeField(null=True)
+    kill_reason = models.CharField(max_length=500, blank=True, default="")
+    killed_by = models.CharField(max_length=200, blank=True, default="")
+    loop_state = models.JSONField(null=True)
+    version = models.IntegerField(default=0)  # of loop_state: who saw an older one looks again
+
+    class Meta:
+        indexes: ClassVar = [models.Index(fields=["last_at"], name="run_control_old")]  # clearing away
+
+    def __str__(self) -> str:
+        return self.run
+
+
+class Circuit(models.Model):
+    """A breaker that all processes share. The rule is ``wflo.circuits``."""
+
+    class State(models.TextChoices):
+        CLOSED = "closed"
+        OPEN = "open"
+        HALF_OPEN = "half_open"
+
+    pk = models.CompositePrimaryKey("team_id", "name")
+    team_id = models.BigIntegerField()  # 0: of a deployment that teams share
+    name = models.CharField(max_length=200)
+    state = models.CharField(max_length=9, choices=State, default=State.CLOSED)
+    failures = models.IntegerField(default=0)
+    successes = models.IntegerField(default=0)
+    opened_at = models.DateTimeField(null=True)
+    retry_at = models.DateTimeField(null=True)
+    probe = models.UUIDField(null=True)
+    probe_until = models.DateTimeField(null=True)
+    last_error = models.CharField(max_length=500, blank=True, default="")
+    changed_at = models.DateTimeField()
+
+    def __str__(self) -> str:
+        return f"{self.name} is {self.state}"
+
+
+class KeptAnswer(models.Model):
+    """What an idempotency key was answered with, so that the same request again costs nothing."""
+
+    pk = models.CompositePrimaryKey("team_id", "key")
+    team = models.ForeignKey(Team, on_delete=models.CASCADE, related_name="+")
+    key = models.CharField(max_length=255)
+    request_hash = models.BinaryField()
+    status = models.SmallIntegerField(null=True)  # None: under way
+    headers = models.JSONField(default=dict)
+    body = models.BinaryField(null=True)
+    started_at = models.DateTimeField()
+    expires_at = models.DateTimeField()
+
+    class Meta:
+        indexes: ClassVar = [models.Index(fields=["expires_at"], name="kept_answer_old")]  # clearing away
+
+    def __str__(self) -> str:
+        return self.key
+
+
+class CacheDay(models.Model):
+    """What the answer cache saved on a day (UTC)."""
+
+    pk = models.CompositePrimaryKey("team_id", "day", "model")
+    team = models.ForeignKey(Team, on_delete=models.CASCADE, related_name="+")
+    day = models.DateField()
+    model = models.CharField(max_length=200)  # the group or model asked for
+    hits = models.BigIntegerField(default=0)
+    misses = models.BigIntegerField(default=0)
+    saved_usd = models.DecimalField(max_digits=20, decimal_places=10, default=0)
+
+    def __str__(self) -> str:
+        return f"{self.model} on {self.day}"

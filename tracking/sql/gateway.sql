@@ -1,0 +1,50 @@
+-- admit: the run, its memory of turns and its money, in one trip.
+SELECT a.outcome, a.steps, a.run_cost_usd, a.version, a.loop_state, a.kill_reason,
+       (a.held).outcome, (a.held).output_tokens, (a.held).held_usd, (a.held).held_tokens, (a.held).budget_id,
+       (a.held).budget_name, (a.held).budget_subject, (a.held).budget_mode, (a.held).limit_usd, (a.held).limit_tokens,
+       (a.held).spent_usd, (a.held).budget_held_usd, (a.held).spent_tokens, (a.held).budget_held_tokens,
+       nullif((a.held).starts_at, '1970-01-01 00:00+00'), nullif((a.held).ends_at, '9000-01-01 00:00+00'),
+       (a.held).may_wait, (a.held).free_at
+FROM gateway_admit(%(team)s, %(run)s, %(version)s::int, %(loop)s::jsonb, %(steps_max)s::int, %(idle_minutes_max)s::int,
+  %(minutes_max)s::int, %(id)s, %(call)s::jsonb, %(base_usd)s::numeric, %(output_usd)s::numeric, %(base_tokens)s::bigint,
+  %(choices)s::int, %(wanted)s::bigint, %(floor)s::bigint, %(slice)s::bigint, %(lease_ms)s::int, %(detail)s::jsonb) a;
+
+-- finish: what the call cost, for its budgets and for its run.
+WITH run AS (
+  UPDATE tracking_runcontrol SET cost_usd = cost_usd + coalesce(%(usd)s::numeric, 0), tokens = tokens + %(tokens)s, last_at = now()
+  WHERE team_id = %(team)s AND run = %(run)s AND %(run)s <> ''
+  RETURNING cost_usd
+)
+SELECT s.outcome, s.output_tokens, s.held_usd, s.held_tokens, s.budget_id, s.budget_name, s.budget_subject, s.budget_mode,
+       s.limit_usd, s.limit_tokens, s.spent_usd, s.budget_held_usd, s.spent_tokens, s.budget_held_tokens,
+       s.starts_at, s.ends_at, s.may_wait, s.free_at
+FROM ledger_settle(%(team)s, %(id)s, %(usd)s::numeric, %(tokens)s::bigint, %(is_estimated)s, %(detail)s::jsonb) s
+LEFT JOIN run ON true;
+
+-- routes: the groups a team may name, with what is behind them.
+SELECT g.id, g.name, g.cache_seconds, d.id, d.model, d.api_base, d.sealed_key, d.priority, d.weight, d.rpm, d.tpm, d.timeout_seconds
+FROM tracking_modelgroup g
+LEFT JOIN tracking_deployment d ON d.group_id = g.id AND d.is_active
+WHERE g.is_active AND g.name = %(name)s
+  AND (g.team_id = %(team)s OR g.team_id IS NULL AND EXISTS (
+    SELECT 1 FROM tracking_modelgroup_teams t WHERE t.modelgroup_id = g.id AND t.team_id = %(team)s))
+ORDER BY g.team_id NULLS LAST, d.priority, d.created_at;
+
+-- credential: a provider's key for a team without one on the deployment; the organization's own first.
+SELECT c.api_base, c.sealed_key FROM tracking_providercredential c
+WHERE c.is_active AND c.provider = %(provider)s
+  AND (c.organization_id IS NULL OR c.organization_id = (SELECT organization_id FROM tracking_team WHERE id = %(team)s))
+ORDER BY c.organization_id NULLS LAST LIMIT 1;
+
+-- names: what a team may name as a model.
+SELECT g.name, extract(epoch FROM g.created_at)::bigint FROM tracking_modelgroup g
+WHERE g.is_active AND (g.team_id = %(team)s OR g.team_id IS NULL AND EXISTS (
+    SELECT 1 FROM tracking_modelgroup_teams t WHERE t.modelgroup_id = g.id AND t.team_id = %(team)s))
+ORDER BY g.name;
+
+-- kill: refuse every later call of a run.
+INSERT INTO tracking_runcontrol (team_id, run, steps, cost_usd, tokens, started_at, last_at, killed_at, kill_reason, killed_by, version)
+VALUES (%(team)s, %(run)s, 0, 0, 0, now(), now(), now(), %(reason)s, %(by)s, 0)
+ON CONFLICT (team_id, run) DO UPDATE SET killed_at = now(), kill_reason = excluded.kill_reason, killed_by = excluded.killed_by
+  WHERE tracking_runcontrol.killed_at IS NULL
+RETURNING run;

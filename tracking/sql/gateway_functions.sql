@@ -1,0 +1,50 @@
+-- One trip before a call goes out: is the run alive and within its limits, is its memory of turns the one the caller
+-- judged by, and is there money. Either all of it happens or nothing does.
+-- outcome: as ledger_reserve's; killed; steps, idle, minutes (a limit of the run); moved (its memory changed meanwhile)
+CREATE TYPE gateway_answer AS (
+  outcome text, steps int, run_cost_usd numeric, version int, loop_state jsonb, kill_reason text, held ledger_answer
+);
+
+CREATE FUNCTION gateway_admit(
+  p_team bigint, p_run text, p_version int, p_loop jsonb, p_steps_max int, p_idle_minutes_max int, p_minutes_max int,
+  p_id uuid, p_call jsonb, p_base_usd numeric, p_output_usd numeric, p_base_tokens bigint, p_output_times int,
+  p_wanted bigint, p_floor bigint, p_slice bigint, p_lease_ms int, p_detail jsonb
+) RETURNS gateway_answer LANGUAGE plpgsql AS $$
+DECLARE
+  answer gateway_answer;
+  run tracking_runcontrol;
+BEGIN
+  IF p_run <> '' THEN
+    SELECT * INTO run FROM tracking_runcontrol WHERE team_id = p_team AND tracking_runcontrol.run = p_run FOR UPDATE;
+    IF NOT FOUND THEN
+      INSERT INTO tracking_runcontrol (team_id, run, steps, cost_usd, tokens, started_at, last_at, kill_reason, killed_by, version)
+        VALUES (p_team, p_run, 0, 0, 0, now(), now(), '', '', 0) ON CONFLICT DO NOTHING;
+      SELECT * INTO run FROM tracking_runcontrol WHERE team_id = p_team AND tracking_runcontrol.run = p_run FOR UPDATE;
+    END IF;
+    answer.steps := run.steps;
+    answer.run_cost_usd := run.cost_usd;
+    answer.version := run.version;
+    answer.kill_reason := run.kill_reason;
+    answer.outcome := CASE
+      WHEN run.killed_at IS NOT NULL THEN 'killed'
+      WHEN p_steps_max IS NOT NULL AND run.steps >= p_steps_max THEN 'steps'
+      WHEN p_minutes_max IS NOT NULL AND run.started_at < now() - make_interval(mins => p_minutes_max) THEN 'minutes'
+      WHEN p_idle_minutes_max IS NOT NULL AND run.steps > 0 AND run.last_at < now() - make_interval(mins => p_idle_minutes_max) THEN 'idle'
+      WHEN p_version IS NOT NULL AND run.version <> p_version THEN 'moved' END;
+    IF answer.outcome IS NOT NULL THEN
+      answer.loop_state := run.loop_state;
+      RETURN answer;
+    END IF;
+  END IF;
+  answer.held := ledger_reserve(p_team, p_id, p_call, p_base_usd, p_output_usd, p_base_tokens, p_output_times, p_wanted,
+    p_floor, p_slice, p_lease_ms, p_detail);
+  answer.outcome := (answer.held).outcome;
+  IF p_run <> '' AND answer.outcome = 'held' THEN
+    UPDATE tracking_runcontrol SET steps = steps + 1, last_at = now(), ended_at = NULL,
+        loop_state = CASE WHEN p_version IS NULL THEN loop_state ELSE p_loop END,
+        version = version + CASE WHEN p_version IS NULL THEN 0 ELSE 1 END
+      WHERE team_id = p_team AND tracking_runcontrol.run = p_run
+      RETURNING steps, version INTO answer.steps, answer.version;
+  END IF;
+  RETURN answer;
+END $$;
