@@ -1,6 +1,6 @@
 """Every table. One file a concept; this is the whole list."""
 
-from tracking.models.alerts import Alert
+from tracking.models.alerts import Alert, AlertRule, Delivery, Destination
 from tracking.models.budgets import Budget, BudgetPeriod, LedgerEntry, Reservation
 from tracking.models.catalog import Price, PriceChange, Repricing
 from tracking.models.gateway import (
@@ -19,13 +19,16 @@ from tracking.models.usage import Usage, UsageDelta
 __all__ = [
     "Agent",
     "Alert",
+    "AlertRule",
     "ApiKey",
     "AuditEntry",
     "Budget",
     "BudgetPeriod",
     "CacheDay",
     "Circuit",
+    "Delivery",
     "Deployment",
+    "Destination",
     "KeptAnswer",
     "LedgerEntry",
     "Membership",
