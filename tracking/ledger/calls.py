@@ -139,7 +139,10 @@ class Answer:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Charge:
-    """A cost seen afterwards, or a change of one (below 0 gives back). ``at``: when the call began, UTC."""
+    """A cost seen afterwards, or a change of one (below 0 gives back). ``at``: when the call began, UTC.
+
+    ``reservation``: the hold of a call that was held for. Then only budgets made since it was taken are charged.
+    """
 
     call: Call
     at: datetime
@@ -148,6 +151,7 @@ class Charge:
     kind: str = "charge"
     reason: str = ""
     is_estimated: bool = False
+    reservation: UUID | None = None
 
     def columns(self) -> dict[str, Any]:
         return {
@@ -158,6 +162,7 @@ class Charge:
             "kind": self.kind,
             "reason": self.reason,
             "is_estimated": self.is_estimated,
+            "reservation": None if self.reservation is None else str(self.reservation),
         }
 
 

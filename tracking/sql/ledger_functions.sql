@@ -343,9 +343,33 @@ BEGIN
   RETURN NEXT;
 END $$;
 
+-- The budgets that one charge of ledger_charge falls on. For a call that was held for, nothing is looked up unless there
+-- is a budget younger than its hold: who makes one takes along the holds that are open and the usage that is written,
+-- so what is left are calls that had ended and were not written yet.
+CREATE FUNCTION ledger_charged(p_team bigint, p_charge jsonb) RETURNS SETOF ledger_scope LANGUAGE plpgsql STABLE AS $$
+DECLARE
+  hold tracking_reservation;
+BEGIN
+  IF p_charge ->> 'reservation' IS NULL THEN
+    RETURN QUERY SELECT * FROM ledger_scopes(p_team, p_charge -> 'call', (p_charge ->> 'at')::timestamptz);
+    RETURN;
+  END IF;
+  SELECT * INTO hold FROM tracking_reservation WHERE team_id = p_team AND id = (p_charge ->> 'reservation')::uuid;
+  IF NOT FOUND OR NOT EXISTS (
+    SELECT 1 FROM tracking_team t JOIN tracking_budget b
+      ON b.archived_at IS NULL AND (b.team_id = t.id OR b.team_id IS NULL AND b.organization_id = t.organization_id)
+    WHERE t.id = p_team AND b.created_at > hold.created_at AND NOT b.id = ANY (hold.budgets)) THEN
+    RETURN;
+  END IF;
+  RETURN QUERY SELECT s.* FROM ledger_scopes(p_team, p_charge -> 'call', (p_charge ->> 'at')::timestamptz) s
+    JOIN tracking_budget b ON b.id = s.budget_id
+    WHERE b.created_at > hold.created_at AND NOT s.budget_id = ANY (hold.budgets);
+END $$;
+
 -- Costs of calls nobody held money for, seen afterwards; or changes of such costs. All or nothing, in one order.
--- p_charges: [{"call": as ledger_scopes has it, "at", "usd", "tokens", "kind", "reason", "is_estimated"}]; usd may be negative.
--- Returns how many entries were made: none for a call under no budget.
+-- p_charges: [{"call": as ledger_scopes has it, "at", "usd", "tokens", "kind", "reason", "is_estimated", "reservation"}];
+-- usd may be negative. A call that was held for names its reservation: only budgets made since, which its hold does not
+-- know, are charged. Returns how many entries were made: none for a call under no budget.
 CREATE FUNCTION ledger_charge(p_team bigint, p_charges jsonb, p_actor text) RETURNS int LANGUAGE plpgsql AS $$
 DECLARE
   charge record;
@@ -361,15 +385,15 @@ BEGIN
   END IF;
   SELECT coalesce(array_agg(DISTINCT s), '{}') INTO scopes
     FROM jsonb_array_elements(p_charges) c
-    CROSS JOIN LATERAL ledger_scopes(p_team, c -> 'call', (c ->> 'at')::timestamptz) s;
+    CROSS JOIN LATERAL ledger_charged(p_team, c) s;
   PERFORM ledger_lock(scopes);
-  FOR charge IN SELECT c -> 'call' AS call, (c ->> 'at')::timestamptz AS at, (c ->> 'usd')::numeric AS usd,
+  FOR charge IN SELECT c AS told, c -> 'call' AS call, (c ->> 'at')::timestamptz AS at, (c ->> 'usd')::numeric AS usd,
       (c ->> 'tokens')::bigint AS tokens, coalesce(c ->> 'kind', 'charge') AS kind, coalesce(c ->> 'reason', '') AS reason,
       coalesce((c ->> 'is_estimated')::boolean, false) AS is_estimated
     FROM jsonb_array_elements(p_charges) c
   LOOP
     SELECT coalesce(array_agg(s ORDER BY s.team_id, s.budget_id, s.subject, s.starts_at), '{}') INTO scopes
-      FROM ledger_scopes(p_team, charge.call, charge.at) s;
+      FROM ledger_charged(p_team, charge.told) s;
     CONTINUE WHEN scopes = '{}';
     UPDATE tracking_budget_period p SET spent_usd = p.spent_usd + charge.usd, spent_tokens = p.spent_tokens + charge.tokens, touched_at = now()
       FROM unnest(scopes) s
