@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cache, cached_property
 from typing import Any
 
 from django.conf import settings
 from django.core.exceptions import PermissionDenied
 from django.http import Http404, HttpRequest
+from django.template.loader import render_to_string
 from django.templatetags.static import static
+from django.utils.safestring import SafeString
 
 from dashboards import access
 from tracking.teams import Seat
@@ -50,8 +52,18 @@ class Frame:
 
     def __init__(self, request: HttpRequest) -> None:
         self._request = request
-        self.look = LOOK
-        self.operate = OPERATE
+
+    @property
+    def nav(self) -> SafeString:
+        return _drawn("dashboards/_nav.html", here=self.here)
+
+    @property
+    def keyboard(self) -> SafeString:
+        return _drawn("dashboards/_keyboard.html", is_seated=self.seat is not None)
+
+    @property
+    def palette(self) -> SafeString:
+        return _drawn("dashboards/_palette.html")
 
     @cached_property
     def seat(self) -> Seat | None:
@@ -89,6 +101,12 @@ class Frame:
     @property
     def plotly(self) -> str:
         return static("plotly/plotly.min.js")
+
+
+@cache
+def _drawn(template: str, **parts: Any) -> SafeString:
+    """What is the same on every page of a place is drawn once in a process."""
+    return render_to_string(template, {"look": LOOK, "operate": OPERATE, **parts})
 
 
 def frame(request: HttpRequest) -> dict[str, Frame]:

@@ -24,6 +24,19 @@ def test_no_page_has_inline_style_or_script(alice: User, path: str) -> None:
     assert all("src=" in tag for tag in re.findall(r"<script[^>]*>", page) if "application/json" not in tag)
 
 
+def test_every_page_marks_its_own_place_and_only_people_with_a_team_get_its_keys(alice: User) -> None:
+    client = signed_in(alice)
+    for _ in range(2):
+        for path, label in (("/prices", "Prices"), ("/settings/account", "Settings"), ("/runs", "Runs")):
+            page = client.get(path).content.decode()
+            marked = set(re.findall(r'title="([^"]+)"[^>]* aria-current="page"', page))
+            assert marked == {label}
+            assert "<dd>settings</dd>" in page
+        stranger = Client().get("/login").content.decode()
+        assert "<dd>settings</dd>" not in signed_in(make_user(f"Nobody {_}")).get("/prices").content.decode()
+        assert "aria-current" not in stranger
+
+
 def test_every_page_forbids_what_it_does_not_use(alice: User) -> None:
     policy = signed_in(alice).get("/prices")["Content-Security-Policy"]
     assert "default-src 'none'" in policy

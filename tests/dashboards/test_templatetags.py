@@ -7,7 +7,8 @@ from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 
 import pytest
-from django.template import Context, Template
+from django.template import Context, RequestContext, Template
+from django.test import RequestFactory
 
 from dashboards import icons
 from dashboards.templatetags import wflo as tags
@@ -36,6 +37,17 @@ def test_an_age_carries_its_moment() -> None:
     assert ">6 m</time>" in shown
     assert f'title="{then:%Y-%m-%d %H:%M:%S} UTC"' in shown
     assert drawn("{{ then|ago }}", then=None) == ""
+
+
+@pytest.mark.parametrize("address", ["", "from=now-1h&cursor=x", "tag=a&tag=b+%26+c&q=%C3%A9%22%3C&tag=", "cursor=x"])
+@pytest.mark.parametrize(
+    "change", ["cursor=None", "sort='cost_usd'", "from='now-7d' cursor=None", "q='' tag='&lt;'", ""]
+)
+def test_a_changed_query_is_what_django_makes_of_it(address: str, change: str) -> None:
+    request = RequestFactory().get(f"/runs?{address}")
+    ours = Template("{% load wflo %}{% querystring " + change + " %}").render(Context({"request": request}))
+    theirs = Template("{% querystring " + change + " %}").render(RequestContext(request))
+    assert ours == theirs
 
 
 def test_counts_take_their_noun() -> None:
