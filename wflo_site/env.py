@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import secrets
+from ipaddress import IPv4Network, IPv6Network, ip_network
 from pathlib import Path
 
 from django.core.exceptions import ImproperlyConfigured
@@ -31,6 +32,13 @@ def env_choice(name: str, default: str, choices: tuple[str, ...]) -> str:
     if text not in choices:
         raise ImproperlyConfigured(f"{name} is {text!r}: give one of {', '.join(choices)}.")
     return text
+
+
+def env_networks(name: str) -> tuple[IPv4Network | IPv6Network, ...]:
+    try:
+        return tuple(ip_network(part) for part in env_str(name).replace(",", " ").split())
+    except ValueError as error:
+        raise ImproperlyConfigured(f"{name}: {error}. Give networks such as 10.0.0.0/8.") from None
 
 
 def env_secret(name: str, *, kept: Path | None) -> str:

@@ -9,7 +9,7 @@ from typing import Any
 from csp.constants import NONE, SELF
 
 from wflo_site.database_url import database
-from wflo_site.env import env_choice, env_int, env_secret, env_str
+from wflo_site.env import env_choice, env_int, env_networks, env_secret, env_str
 from wflo_site.oidc import oidc_origin, oidc_server
 from wflo_site.store_urls import store_urls
 
@@ -28,6 +28,9 @@ SECRET_KEY = env_secret("WFLO_SECRET_KEY", kept=None if WFLO_ENV == "production"
 SECRET_KEY_FALLBACKS = env_str("WFLO_OLD_SECRET_KEYS").split()
 ALLOWED_HOSTS = env_str("WFLO_ALLOWED_HOSTS", "*" if WFLO_ENV != "production" else WFLO_HOST).split(",")
 CSRF_TRUSTED_ORIGINS = [WFLO_PUBLIC_URL]
+
+# Networks that teams' webhooks and other destinations may reach though they are not public, with spaces between.
+WFLO_ALLOW_PRIVATE_EGRESS = env_networks("WFLO_ALLOW_PRIVATE_EGRESS")
 
 # What the first start makes (manage.py bootstrap). WFLO_API_KEY becomes a key with all scopes.
 WFLO_TEAM = env_str("WFLO_TEAM", "My team")
@@ -70,6 +73,10 @@ LIMITS: dict[str, int] = {
     "run_idle_minutes": 30,
     "statement_ms": 15_000,
     "requests_at_once": 8,
+    "address_characters": 2_000,
+    "egress_seconds": 10,
+    "egress_answer_bytes": 64 * 2**10,
+    "egress_addresses": 4,
 }
 
 # --- stores ---------------------------------------------------------------------------------------------------------
