@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from typing import Any
 
-from django.conf import settings
 from django.core.checks import CheckMessage, Error, register
+from django.db import connection
 
 
 @register(deploy=False)
 def database_is_postgresql(app_configs: Any, **kwargs: Any) -> list[CheckMessage]:
-    if settings.DATABASES["default"]["ENGINE"] != "django.db.backends.postgresql":
+    if connection.vendor != "postgresql":
         return [
             Error("Wflo stores in PostgreSQL only. Set WFLO_DATABASE_URL to a postgresql:// address.", id="wflo.E001")
         ]

@@ -30,7 +30,7 @@ def database(url: str, *, pool_size: int, statement_timeout_ms: int) -> dict[str
         " -c idle_in_transaction_session_timeout=60000 -c timezone=UTC",
     }
     return {
-        "ENGINE": "django.db.backends.postgresql",
+        "ENGINE": "wflo_site.postgresql",
         "NAME": name,
         "USER": unquote(parts.username or ""),
         "PASSWORD": unquote(parts.password or ""),
