@@ -9,7 +9,7 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -52,9 +52,14 @@ def database_url() -> str:
 
 @contextmanager
 def running_server(
-    home: Path, *, workers: int = 1, app: str = "wflo_site.asgi:application", database: str = ""
+    home: Path,
+    *,
+    workers: int = 1,
+    app: str = "wflo_site.asgi:application",
+    database: str = "",
+    extra: Mapping[str, str] | None = None,
 ) -> Iterator[Server]:
-    """Granian with ``app``, as in production; ended, with what it started, at the end."""
+    """Granian with ``app``, as in production, with ``extra`` in its environment; ended, with what it started, at the end."""
     home.mkdir(parents=True, exist_ok=True)
     port, log = free_port(), home / "server.log"
     command = [
@@ -62,7 +67,8 @@ def running_server(
         *("--host", "127.0.0.1", "--port", str(port), "--workers", str(workers), "--loop", "uvloop", "--no-ws"),
         *("--log-level", "warning", "--http1-header-read-timeout", "2000"),
     ]
-    variables = {**os.environ, "WFLO_DATABASE_URL": database or database_url(), "WFLO_HOME": str(home)}
+    stores = {"WFLO_DATABASE_URL": database or database_url(), "WFLO_HOME": str(home)}
+    variables = {**os.environ, **stores, "WFLO_SECRET_KEY": settings.SECRET_KEY, **(extra or {})}
     with log.open("wb") as out:
         process = subprocess.Popen(
             command, cwd=ROOT, env=variables, stdout=out, stderr=subprocess.STDOUT, start_new_session=True

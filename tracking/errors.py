@@ -7,6 +7,21 @@ WfloServerError
  ├── Invalid              400  a field is wrong; names it
  ├── TooLarge             413
  ├── QuotaReached         429
+ ├── Refused              a call the gateway does not make; ``details`` say why
+ │    ├── InvalidCall      422  a field of the call is wrong
+ │    ├── Unpriced         400  a money budget, and nobody knows what the model costs
+ │    ├── GuardRefused     400  the prompt or the answer holds a secret
+ │    ├── ModelNotAllowed  403
+ │    ├── TeamNotActive    403 or 429
+ │    ├── BudgetExceeded   429
+ │    ├── LoopDetected     429
+ │    ├── RunKilled        429
+ │    ├── RunLimitExceeded 429
+ │    ├── RateLimited      429  may be tried again after ``retry_after_s``
+ │    ├── KeyInUse         409  the idempotency key's first request is under way
+ │    ├── KeyReused        422  the idempotency key came with another request before
+ │    └── CircuitOpen      503
+ ├── UpstreamFailed       the provider's status, or 502, 504
  └── Unavailable          503  PostgreSQL away, queue full: try again soon
       └── TooSlow         503  a question that took longer than it may: ask for less
 """
@@ -80,3 +95,132 @@ class TooSlow(Unavailable):
     """This question took longer than it may. Ask for a shorter time range."""
 
     code = "too_slow"
+
+
+class Refused(WfloServerError):
+    """The gateway does not make this call."""
+
+    code = "refused"
+    status = 429
+    may_retry = False  # governance: the same again would be refused again
+    retry_after_s: float | None = None
+
+    def __init__(self, message: str | None = None, *, field: str | None = None, **details: object) -> None:
+        super().__init__(message, field=field)
+        self.details = details
+
+
+class InvalidCall(Refused):
+    """A field of the call is wrong."""
+
+    code = "invalid_request"
+    status = 422
+
+
+class Unpriced(Refused):
+    """The model has no price, and a budget in money applies."""
+
+    code = "model_unpriced"
+    status = 400
+
+
+class GuardRefused(Refused):
+    """The text holds what this team's guard does not let through."""
+
+    code = "dlp_violation"
+    status = 400
+
+
+class ModelNotAllowed(Refused):
+    """This key may not call that model."""
+
+    code = "model_not_allowed"
+    status = 403
+
+
+class TeamNotActive(Refused):
+    """The team is suspended."""
+
+    code = "team_not_active"
+    status = 403
+
+
+class BudgetExceeded(Refused):
+    """A budget cannot pay for this call."""
+
+    code = "budget_exceeded"
+
+
+class LoopDetected(Refused):
+    """The run repeats itself."""
+
+    code = "loop_detected"
+
+
+class RunKilled(Refused):
+    """The run was stopped; no more calls are made for it."""
+
+    code = "run_killed"
+
+
+class RunLimitExceeded(Refused):
+    """The run has reached one of its limits."""
+
+    code = "run_limit_exceeded"
+
+
+class RateLimited(Refused):
+    """Too many calls at once."""
+
+    code = "rate_limit_exceeded"
+    may_retry = True
+    retry_after_s = 1.0
+
+
+class KeyInUse(Refused):
+    """The first request with this idempotency key is still under way."""
+
+    code = "idempotency_key_in_use"
+    status = 409
+    may_retry = True
+    retry_after_s = 1.0
+
+
+class KeyReused(Refused):
+    """This idempotency key came with another request before."""
+
+    code = "idempotency_key_reused"
+    status = 422
+
+
+class CircuitOpen(Refused):
+    """Every deployment of this model failed lately and is given a rest."""
+
+    code = "circuit_open"
+    status = 503
+    may_retry = True
+    retry_after_s = 5.0
+
+
+class UpstreamFailed(WfloServerError):
+    """The provider did not answer as it should."""
+
+    code = "upstream_error"
+    status = 502
+
+    def __init__(
+        self,
+        message: str | None = None,
+        *,
+        status: int = 502,
+        provider: str = "",
+        upstream_status: int | None = None,
+        body: bytes | None = None,
+        retry_after_s: float | None = None,
+    ) -> None:
+        super().__init__(message)
+        self.status = status
+        self.provider = provider
+        self.upstream_status = upstream_status
+        self.body = body  # what the provider said, in its own dialect
+        self.retry_after_s = retry_after_s

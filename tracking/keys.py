@@ -243,6 +243,7 @@ def _caller_of(key: ApiKey) -> Caller:
         redaction=key.team.redaction,
         spans_per_day_max=key.team.spans_per_day_max,
         policy=_policy_of(key),
+        is_operator=key.is_operator,
     )
 
 
@@ -298,14 +299,18 @@ def mint(
     actor: Actor,
     allowed_models: Iterable[str] = (),
     expires_at: datetime | None = None,
+    is_operator: bool = False,
 ) -> tuple[ApiKey, str]:
     """A new key and its text, which is never to be had again. Raises Invalid naming the field."""
     text = key_text.new_key()
     key = _new(team, text, name, scopes, actor, allowed_models, expires_at)
+    key.is_operator = is_operator
     return _add(key, "key.make", actor), text
 
 
-def import_key(team: Team, text: str, *, name: str, actor: Actor, scopes: Iterable[str] = ALL_SCOPES) -> ApiKey | None:
+def import_key(
+    team: Team, text: str, *, name: str, actor: Actor, scopes: Iterable[str] = ALL_SCOPES, is_operator: bool = False
+) -> ApiKey | None:
     """Make a key of a text given from outside (WFLO_API_KEY). None when the team has it already.
 
     Raises Invalid when the text cannot be a key, or is one of another team.
@@ -325,7 +330,9 @@ def import_key(team: Team, text: str, *, name: str, actor: Actor, scopes: Iterab
         raise Invalid("The API key belongs to another team of this installation.", field="WFLO_API_KEY")
     if known is not None:
         return None
-    return _add(_new(team, text, name, scopes, actor, (), None), "key.import", actor)
+    key = _new(team, text, name, scopes, actor, (), None)
+    key.is_operator = is_operator
+    return _add(key, "key.import", actor)
 
 
 def revoke(key: ApiKey, *, actor: Actor) -> bool:
@@ -344,6 +351,8 @@ def rotate(key: ApiKey, *, actor: Actor) -> tuple[ApiKey, str]:
     text = key_text.new_key()
     with transaction.atomic():
         new = _new(key.team, text, key.name, key.scopes, actor, key.allowed_models, key.expires_at)
+        new.is_operator = key.is_operator
+        new.rpm_max, new.tpm_max, new.concurrent_max = key.rpm_max, key.tpm_max, key.concurrent_max
         _add(new, "key.make", actor)
         old = ApiKey.objects.filter(Q(expires_at=None) | Q(expires_at__gt=ends), pk=key.pk, revoked_at=None)
         if old.update(expires_at=ends):

@@ -104,6 +104,11 @@ class PriceBook:
         entry = self.find(team_id, model, provider, at)
         return None if entry is None else entry.rates.at(at)
 
+    @property
+    def is_fresh(self) -> bool:
+        """Whether the next question is answered from memory alone, so that an event loop may ask it."""
+        return self._shelf is not None and time.monotonic() < self._check_at
+
     def expire(self) -> None:
         """Look at the table again at the next question."""
         self._check_at = 0.0

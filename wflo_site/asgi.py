@@ -15,7 +15,8 @@ import django
 
 django.setup(set_prefix=False)
 
-from tracking.ingest import api as ingest  # noqa: E402  models are ready only now
+from tracking.gateway import api as gateway  # noqa: E402  models are ready only now
+from tracking.ingest import api as ingest  # noqa: E402
 from tracking.ingest.body import Receive, Scope, Send  # noqa: E402
 from wflo_site import static_files  # noqa: E402
 from wflo_site.django_door import DjangoDoor  # noqa: E402
@@ -36,6 +37,8 @@ HOT = {
     "/api/public/otel/v1/metrics": ingest.metrics,
     "/api/v1/ingest": ingest.events,
     "/health/live": ingest.live,
+    "/v1/chat/completions": gateway.chat_completions,
+    "/v1/models": gateway.models,
 }
 HOT |= {f"{path}/": door for path, door in HOT.items()}
 
@@ -60,6 +63,7 @@ async def _lifespan(receive: Receive, send: Send) -> None:
         if message["type"] == "lifespan.startup":
             await send({"type": "lifespan.startup.complete"})
         elif message["type"] == "lifespan.shutdown":
+            await gateway.close()
             ingest.close()
             await send({"type": "lifespan.shutdown.complete"})
             return

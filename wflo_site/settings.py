@@ -54,6 +54,8 @@ LIMITS: dict[str, int] = {
     "fold_ms": 120_000,
     "page_rows": 50,
     "palette_runs_searched": 5_000,
+    "facets_remembered": 32,
+    "facets_remembered_seconds": 10,
     "reprice_runs_at_once": 200,
     "page_rows_max": 500,
     "usage_rows_max": 10_000,
@@ -68,16 +70,38 @@ LIMITS: dict[str, int] = {
     "key_characters": 500,
     "key_rotation_hours": 24,
     "keys_cached": 10_000,
+    "budgets_per_team": 200,
+    "budgets_per_organization": 50,
+    "budget_subjects_opened": 20_000,
+    "budget_lock_ms": 5_000,
+    "budget_raise_days": 31,
     "price_check_seconds": 2,
     "prices_remembered": 20_000,
     "run_idle_minutes": 30,
     "statement_ms": 15_000,
     "requests_at_once": 8,
+    "hold_lease_ms": 60_000,
+    "gateway_connections": 8,
+    "gateway_store_seconds": 2,
+    "gateway_upstream_connections": 2_000,
+    "gateway_attempts": 4,
+    "gateway_answer_seconds": 600,
+    "gateway_answer_bytes": 64 * 2**20,
+    "gateway_idle_seconds": 120,
+    "gateway_stream_seconds": 1_800,
+    "gateway_output_tokens": 16_384,  # held for a call that names no cap, where a budget applies
+    "gateway_floor_tokens": 16,  # fewer are not worth a call
+    "gateway_slice_tokens": 256,  # by which an elastic hold grows
+    "route_cache_seconds": 2,
     "address_characters": 2_000,
     "egress_seconds": 10,
     "egress_answer_bytes": 64 * 2**10,
     "egress_addresses": 4,
 }
+
+# --- money ----------------------------------------------------------------------------------------------------------
+WFLO_BUDGET_WAIT_MS = env_int("WFLO_BUDGET_WAIT_MS", 2_000, low=0, high=60_000)
+WFLO_INPUT_BOUND = env_choice("WFLO_INPUT_BOUND", "tokens", ("tokens", "bytes"))
 
 # --- stores ---------------------------------------------------------------------------------------------------------
 WFLO_DATABASE_URL, WFLO_REDIS_URL = store_urls(WFLO_HOME)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
-from uuid import UUID
+from uuid import UUID, uuid5
 
 import orjson
 
@@ -34,6 +34,11 @@ def reserve(
         "wanted": ceiling.wanted, "floor": ceiling.floor, "slice": ceiling.slice, "lease_ms": lease_ms,
         "detail": _json(detail or {}),
     })  # fmt: skip
+
+
+def attempt_id(id: UUID, attempt: int) -> UUID:
+    """The id of another attempt of the same call: each holds money of its own."""
+    return uuid5(id, f"attempt {attempt}")
 
 
 def dispatch(team_id: int, id: UUID) -> Statement[bool]:
@@ -67,7 +72,7 @@ def release(team_id: int, id: UUID) -> Statement[Answer]:
 
 def expire() -> Statement[tuple[int, UUID, str] | None]:
     """Close one hold whose lease ran out: (team, id, "released" or "expired"); None when there is none."""
-    return Statement(statements("ledger")["expire"], {}, lambda rows: rows[0] if rows else None)  # type: ignore[return-value]
+    return Statement(statements("ledger")["expire"], {}, lambda rows: rows[0] if rows else None)
 
 
 def charge(team_id: int, charges: Sequence[Charge], *, actor: str = "") -> Statement[int]:

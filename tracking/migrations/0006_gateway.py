@@ -48,6 +48,11 @@ class Migration(migrations.Migration):
         ),
         migrations.AddField(
             model_name="apikey",
+            name="is_operator",
+            field=models.BooleanField(default=False),
+        ),
+        migrations.AddField(
+            model_name="apikey",
             name="concurrent_max",
             field=models.PositiveIntegerField(blank=True, null=True),
         ),

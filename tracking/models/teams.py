@@ -163,6 +163,7 @@ class ApiKey(models.Model):
     allowed_models: ArrayField[list[str], list[str]] = ArrayField(
         models.CharField(max_length=200), default=list, blank=True
     )
+    is_operator = models.BooleanField(default=False)  # may do what an operator may, such as say where a deployment is
     rpm_max = models.PositiveIntegerField(null=True, blank=True)
     tpm_max = models.PositiveIntegerField(null=True, blank=True)
     concurrent_max = models.PositiveIntegerField(null=True, blank=True)

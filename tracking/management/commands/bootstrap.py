@@ -75,7 +75,7 @@ def _first_admin(team: Team, made: dict[str, Any]) -> None:
 def _first_key(team: Team, made: dict[str, Any]) -> None:
     """WFLO_API_KEY whenever it is new; else one with all scopes when the team never had any."""
     if settings.WFLO_API_KEY:
-        if keys.import_key(team, settings.WFLO_API_KEY, name="WFLO_API_KEY", actor=SYSTEM):
+        if keys.import_key(team, settings.WFLO_API_KEY, name="WFLO_API_KEY", actor=SYSTEM, is_operator=True):
             made["api_key"] = settings.WFLO_API_KEY
     elif not ApiKey.objects.filter(team=team).exists():
-        _, made["api_key"] = keys.mint(team, name="first key", scopes=keys.ALL_SCOPES, actor=SYSTEM)
+        _, made["api_key"] = keys.mint(team, name="first key", scopes=keys.ALL_SCOPES, actor=SYSTEM, is_operator=True)

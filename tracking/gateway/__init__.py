@@ -1,0 +1,14 @@
+"""Model calls go out, guarded: who calls, is the run alive, is there money, then the provider, then the bill.
+
+api.py        the doors, small ASGI callables: OpenAI's and Anthropic's dialects
+asked.py      what headers and body ask for, in any dialect
+call.py       the guarded call, readable as one sentence
+admit.py      before the call: the run, its loops, its money, in one trip to PostgreSQL
+ceiling.py    the most a call can cost; tokens.py counts what is sent
+routing.py    a name -> deployments in order
+provider.py   sending to a deployment: over HTTP (http_provider.py), the built-in demo, or LiteLLM
+finish.py     after the call: what it cost, settled and recorded; leases kept alive meanwhile
+answers.py    errors as each dialect says them
+dialects/     what is particular to a wire format, one file each
+pool.py       connections of the event loop's own
+"""

@@ -1,0 +1,187 @@
+"""The gateway's doors: small ASGI callables, one a dialect. Read, call, answer."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Mapping
+from typing import Any
+
+import orjson
+from django.conf import settings
+
+from tracking import keys
+from tracking.errors import InvalidCall, Unavailable, WfloServerError
+from tracking.gateway import answers, asked, call, finish, http_provider, pool, routing
+from tracking.gateway.call import Answered, Begun
+from tracking.gateway.dialects.dialect import Dialect
+from tracking.gateway.dialects.openai_chat import OpenAiChat
+from tracking.ingest import body
+from tracking.ingest.answers import MethodNotAllowed, send_bytes
+from tracking.ingest.body import JSON, InFlight, Receive, Scope, Send, Stream
+from tracking.keys import Caller
+
+SCOPE = "gateway"
+_JSON = b"application/json"
+
+_log = logging.getLogger(__name__)
+_in_flight = InFlight(settings.LIMITS["bodies_in_flight_bytes"])
+_SSE = [(b"cache-control", b"no-cache"), (b"connection", b"keep-alive"), (b"x-accel-buffering", b"no")]
+
+
+async def chat_completions(scope: Scope, receive: Receive, send: Send) -> None:
+    """POST /v1/chat/completions."""
+    await _call(scope, receive, send, CHAT)
+
+
+async def models(scope: Scope, receive: Receive, send: Send) -> None:
+    """GET /v1/models: the groups this key may call."""
+    try:
+        if scope["method"] != "GET":
+            raise MethodNotAllowed("This address takes GET only.")
+        caller = await _caller(dict(scope["headers"]))
+        found = await routing.names(caller)
+    except Exception as error:
+        await _refuse(send, CHAT, error)
+        return
+    listed = [{"id": name, "object": "model", "created": made, "owned_by": "wflo"} for name, made in found]
+    await send_bytes(send, 200, _JSON, orjson.dumps({"object": "list", "data": listed}))
+
+
+async def close() -> None:
+    """Settle and record what goes on, then hang up. For the end of the process."""
+    await finish.drain()
+    await http_provider.close()
+    await pool.close()
+
+
+CHAT: Dialect = OpenAiChat()
+
+
+async def _call(scope: Scope, receive: Receive, send: Send, dialect: Dialect) -> None:
+    stream = Stream(receive)
+    try:
+        wanted = await _asked(scope, stream, dialect)
+        if wanted.is_stream:
+            begun = await call.begin(wanted)
+        else:
+            answered = await call.complete(wanted)
+    except Exception as error:
+        if not stream.is_ended and isinstance(error, WfloServerError):
+            await stream.finish(error)
+        await _refuse(send, dialect, error)
+        return
+    if wanted.is_stream:
+        await _stream(receive, send, begun)
+    else:
+        await send_bytes(send, 200, _JSON, _body(answered), _headers(answered))
+
+
+async def _asked(scope: Scope, stream: Stream, dialect: Dialect) -> asked.Asked:
+    """The key is judged before a byte of the body is read."""
+    if scope["method"] != "POST":
+        raise MethodNotAllowed
+    headers: Mapping[bytes, bytes] = dict(scope["headers"])
+    caller = await _caller(headers)
+    envelope = body.envelope(headers, accepts=JSON)
+    with _in_flight.hold() as hold:
+        raw = await body.read(stream, envelope, hold, limit=settings.LIMITS["body_bytes"])
+    try:
+        found = orjson.loads(raw)
+    except orjson.JSONDecodeError as error:
+        raise InvalidCall(f"The body is no JSON: {error}.", field="body") from None
+    return asked.read(dialect, caller, headers, found, raw)
+
+
+async def _caller(headers: Mapping[bytes, bytes]) -> Caller:
+    secret = keys.secret_of(
+        headers.get(b"authorization", b"").decode("latin-1"), headers.get(b"x-api-key", b"").decode("latin-1")
+    )
+    return await keys.acaller_for(secret, scope=SCOPE)
+
+
+def _headers(answered: Answered) -> list[tuple[bytes, bytes]]:
+    begun = answered.begun
+    found = _named(begun)
+    if answered.bill.usd is not None:
+        found.append((b"x-agentwall-cost", f"{answered.bill.usd:f}".encode()))
+        found.append((b"x-wflo-cost-usd", f"{answered.bill.usd:f}".encode()))
+    return found
+
+
+def _named(begun: Begun) -> list[tuple[bytes, bytes]]:
+    run = begun.asked.run.encode("utf-8", "replace")
+    step = b"%d" % max(begun.held.steps, 1)
+    found = [
+        (b"x-agentwall-run-id", run),
+        (b"x-agentwall-step", step),
+        (b"x-wflo-run-id", run),
+        (b"x-wflo-call-id", str(begun.asked.id).encode()),
+        (b"x-wflo-model", begun.route.model.encode("utf-8", "replace")),
+    ]
+    budget = begun.held.answer.budget
+    if budget is not None and budget.free_usd is not None:
+        free = max(budget.free_usd - begun.held.answer.held_usd, budget.free_usd * 0)
+        found.append((b"x-wflo-budget-remaining-usd", f"{free:f}".encode()))
+    return found
+
+
+def _body(answered: Answered) -> bytes:
+    """The provider's bytes, with what Wflo knows of the call put in before the last brace."""
+    begun, text = answered.begun, answered.body.rstrip()
+    known = {
+        "run_id": begun.asked.run,
+        "step": max(begun.held.steps, 1),
+        "cost_usd": _number(answered.bill.usd),
+        "total_run_cost": _number(answered.run_cost_usd),
+        "total_run_steps": max(begun.held.steps, 1),
+        "overhead_ms": round(begun.overhead_ms, 3),
+        "provider": begun.route.provider,
+        "cost_status": "estimated"
+        if answered.bill.is_estimated
+        else "unknown"
+        if answered.bill.usd is None
+        else "known",
+        "is_cut": begun.held.is_cut,
+    }
+    comma = b"" if text == b"{}" else b","
+    return text[:-1] + comma + b'"agentwall":' + orjson.dumps(known) + b"}"
+
+
+def _number(value: Any) -> float | None:
+    return None if value is None else float(value)
+
+
+async def _stream(receive: Receive, send: Send, begun: Begun) -> None:
+    gone = asyncio.Event()
+    watching = asyncio.ensure_future(_left(receive, gone))
+    headers = [(b"content-type", b"text/event-stream; charset=utf-8"), *_SSE, *_named(begun)]
+    pieces = call.relay(begun, gone)
+    try:
+        await send({"type": "http.response.start", "status": 200, "headers": headers})
+        async for data in pieces:
+            await send({"type": "http.response.body", "body": data, "more_body": True})
+            if gone.is_set():
+                break
+        await send({"type": "http.response.body", "body": b""})
+    except OSError:
+        gone.set()  # nobody reads any more
+    finally:
+        watching.cancel()
+        await pieces.aclose()
+
+
+async def _left(receive: Receive, gone: asyncio.Event) -> None:
+    while True:
+        message = await receive()
+        if message["type"] == "http.disconnect":
+            gone.set()
+            return
+
+
+async def _refuse(send: Send, dialect: Dialect, error: Exception) -> None:
+    known = error if isinstance(error, WfloServerError) else Unavailable()
+    if known is not error:
+        _log.error("a call failed", exc_info=error)
+    content = dialect.error_body(answers.error_of(known))
+    await send_bytes(send, known.status, _JSON, orjson.dumps(content, default=str), answers.headers_of(known))

@@ -1,0 +1,140 @@
+"""What a request asks for, whatever its dialect: read from headers and body once, before anything is decided."""
+
+from __future__ import annotations
+
+import re
+import uuid
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from tracking.errors import InvalidCall
+from tracking.gateway.dialects.dialect import Dialect
+from tracking.ingest.native import trace_id_of
+from tracking.keys import Caller
+
+RUN_CHARS_MAX = 128
+NAME_CHARS_MAX = 200
+
+# Who may choose where a call goes and with which key: operators, in a deployment; never a request.
+_FORBIDDEN = frozenset(
+    {
+        "api_base", "base_url", "api_key", "headers", "extra_headers", "extra_body", "extra_query",
+        "custom_llm_provider", "mock_response", "api_version", "organization_id", "azure_ad_token", "vertex_project",
+        "vertex_location", "vertex_credentials", "aws_access_key_id", "aws_secret_access_key", "aws_session_token",
+        "aws_region_name", "model_list", "fallbacks", "num_retries", "max_retries", "timeout", "proxy", "proxy_url",
+    }
+)  # fmt: skip
+_TRACEPARENT = re.compile(r"[0-9a-f]{2}-([0-9a-f]{32})-([0-9a-f]{16})-[0-9a-f]{2}")
+_EXTENSIONS = ("agentwall_run_id", "agentwall_agent_id", "agentwall_metadata")
+
+
+@dataclass(slots=True, kw_only=True)
+class Asked:
+    """One request. ``body`` has lost our own fields; ``raw`` is what may be sent on when nothing else must change."""
+
+    dialect: Dialect
+    caller: Caller
+    body: dict[str, Any]
+    raw: bytes | None
+    model: str
+    is_stream: bool
+    output_tokens: int | None  # the cap asked for
+    choices: int
+    run: str  # the caller's name for the run, or a fresh one
+    is_named: bool  # the caller named the run, so others may belong to it
+    trace_id: str
+    root: str = ""  # the run all this hangs under; ``run`` itself where none is named
+    parent_id: str | None = None
+    agent: str = ""
+    user: str = ""
+    session: str = ""
+    job: str = ""
+    purpose: str = ""
+    step: int | None = None
+    retry_count: int = 0  # the client library's own: the same request again, not a loop
+    idempotency_key: str = ""
+    metadata: dict[str, Any] = field(default_factory=dict)
+    passed_headers: dict[str, str] = field(default_factory=dict)  # of the dialect's own, sent on
+    id: uuid.UUID = field(default_factory=uuid.uuid4)  # of the call, and of its first reservation
+
+
+def read(dialect: Dialect, caller: Caller, headers: Mapping[bytes, bytes], body: Any, raw: bytes) -> Asked:
+    """Raises InvalidCall naming the field."""
+    if not isinstance(body, dict):
+        raise InvalidCall("The body must be a JSON object.", field="body")
+    _refuse_steering(body)
+    extension = {name: body.pop(name) for name in _EXTENSIONS if name in body}
+    wanted = dialect.read(body)
+    named = _word(headers, b"x-wflo-run-id", b"x-agentwall-run-id", b"x-run-id", most=RUN_CHARS_MAX)
+    named = named or _text(extension.get("agentwall_run_id"), "agentwall_run_id", RUN_CHARS_MAX)
+    trace_id, parent_id = _traced(headers)
+    run = named or trace_id or str(uuid.uuid4())
+    metadata = extension.get("agentwall_metadata")
+    step = _word(headers, b"x-agentwall-step", most=12)
+    return Asked(
+        dialect=dialect,
+        caller=caller,
+        body=body,
+        raw=None if extension else raw,
+        model=wanted.model,
+        is_stream=wanted.is_stream,
+        output_tokens=wanted.output_tokens,
+        choices=wanted.choices,
+        run=run,
+        is_named=bool(named or trace_id),
+        trace_id=trace_id or trace_id_of(run),
+        root=_word(headers, b"x-wflo-root-run-id", most=RUN_CHARS_MAX) or run,
+        parent_id=parent_id,
+        agent=_word(headers, b"x-wflo-agent", b"x-agentwall-agent-id")
+        or _text(extension.get("agentwall_agent_id"), "agentwall_agent_id", NAME_CHARS_MAX),
+        user=wanted.user or _word(headers, b"x-wflo-user"),
+        session=_word(headers, b"x-wflo-session-id"),
+        purpose=_word(headers, b"x-wflo-purpose"),
+        step=int(step) if step.isdigit() else None,
+        retry_count=_count(headers.get(b"x-stainless-retry-count", b"")),
+        idempotency_key=_word(headers, b"idempotency-key", most=255),
+        metadata=metadata if isinstance(metadata, dict) else {},
+    )
+
+
+def _refuse_steering(body: dict[str, Any], depth: int = 0) -> None:
+    """Fields by which LiteLLM and its kind would be led elsewhere, at any depth but in messages and tools."""
+    for name, value in body.items():
+        if name in _FORBIDDEN or name.startswith("litellm_"):
+            raise InvalidCall(
+                f'"{name}" is not taken from a request: an operator sets where a deployment is and with which key.',
+                field=name,
+            )
+        if isinstance(value, dict) and depth < 3 and name not in ("response_format", "text", "input_schema"):
+            _refuse_steering(value, depth + 1)
+
+
+def _word(headers: Mapping[bytes, bytes], *names: bytes, most: int = NAME_CHARS_MAX) -> str:
+    for name in names:
+        value = headers.get(name)
+        if value:
+            return _text(value.decode("utf-8", "replace").strip(), name.decode(), most)
+    return ""
+
+
+def _text(value: Any, field: str, most: int) -> str:
+    if value is None:
+        return ""
+    if not isinstance(value, str):
+        raise InvalidCall(f"{field} must be text.", field=field)
+    if len(value) > most or not value.isprintable():
+        raise InvalidCall(f"{field} must be printable text of at most {most} characters.", field=field)
+    return value
+
+
+def _traced(headers: Mapping[bytes, bytes]) -> tuple[str, str | None]:
+    """(trace id, span id to hang the call under) from W3C's traceparent and our own header."""
+    found = _TRACEPARENT.fullmatch(headers.get(b"traceparent", b"").decode("latin-1").strip().lower())
+    trace_id, parent_id = found.groups() if found and found[1].strip("0") and found[2].strip("0") else ("", None)
+    own = headers.get(b"x-wflo-span-id", b"").decode("latin-1").strip().lower()
+    return trace_id, own if re.fullmatch(r"[0-9a-f]{16}", own) else parent_id
+
+
+def _count(value: bytes) -> int:
+    return int(value) if value.isdigit() and len(value) < 6 else 0

@@ -1,0 +1,280 @@
+"""The guarded call: resolve the name, hold the money, call a deployment, and another if that fails; then the bill."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import AsyncGenerator
+from dataclasses import dataclass, field, replace
+from decimal import Decimal
+
+import orjson
+from django.conf import settings
+
+from tracking.errors import BudgetExceeded, TeamNotActive, UpstreamFailed
+from tracking.gateway import finish, pool, provider
+from tracking.gateway.admit import Held, admit
+from tracking.gateway.asked import Asked
+from tracking.gateway.ceiling import price_of
+from tracking.gateway.dialects.dialect import Seen
+from tracking.gateway.dialects.sse import TooLong
+from tracking.gateway.finish import Bill, Course
+from tracking.gateway.provider import Upstream
+from tracking.gateway.routing import Route, Routes, resolve
+from tracking.ledger import verbs
+from tracking.models import Team
+
+SLACK_TOKENS = 32  # pieces of a stream are about a token each, not exactly
+DRAIN_SECONDS = 3.0  # of a stream whose reader left: its usage comes last
+
+
+@dataclass(slots=True)
+class Begun:
+    """A call whose provider has begun to answer."""
+
+    asked: Asked
+    routes: Routes
+    route: Route
+    held: Held
+    upstream: Upstream
+    course: Course
+    began_ns: int
+    provider_ns: int = 0  # spent waiting for the provider
+    failed: list[str] = field(default_factory=list)  # deployments that were tried before
+
+    @property
+    def overhead_ms(self) -> float:
+        return (time.time_ns() - self.began_ns - self.provider_ns) / 1e6
+
+
+@dataclass(slots=True)
+class Answered:
+    """A whole answer, as the provider gave it, and what it came to."""
+
+    begun: Begun
+    body: bytes
+    answer: dict[str, object]
+    seen: Seen
+    bill: Bill
+
+    @property
+    def run_cost_usd(self) -> Decimal:
+        return self.begun.held.run_cost_usd + (self.bill.usd or Decimal(0))
+
+
+async def begin(asked: Asked) -> Begun:
+    """Everything before the first byte of an answer. Raises the errors of ``Refused``, UpstreamFailed, Unavailable."""
+    began_ns = time.time_ns()
+    _check_team(asked)
+    routes = await resolve(asked.caller, asked.model)
+    failed: list[str] = []
+    failure: UpstreamFailed | None = None
+    for attempt, route in enumerate(routes.in_order()[: settings.LIMITS["gateway_attempts"]]):
+        try:
+            held, upstream, course = await _attempt(asked, route, attempt)
+        except UpstreamFailed as error:
+            if not provider.is_retryable(error):
+                raise
+            failure = error
+            failed.append(route.model)
+            continue
+        took_ns = (course.first_ns or time.time_ns()) - course.started_ns
+        return Begun(asked, routes, route, held, upstream, course, began_ns, took_ns, failed)
+    assert failure is not None
+    raise failure
+
+
+async def _attempt(asked: Asked, route: Route, attempt: int) -> tuple[Held, Upstream, Course]:
+    held = await admit(asked, route, await price_of(asked.caller.team_id, route), attempt=attempt)
+    finish.keep_alive(asked, held)
+    await pool.do(verbs.dispatch(asked.caller.team_id, held.id))
+    course = Course(started_ns=time.time_ns(), attempt=attempt)
+    timeout_s = route.timeout_seconds or settings.LIMITS["gateway_answer_seconds"]
+    try:
+        upstream = await provider.send(route, asked, output_tokens=held.limit_tokens, timeout_s=timeout_s)
+    except BaseException as error:
+        course.error = error.message if isinstance(error, UpstreamFailed) else "the call was given up"
+        if isinstance(error, UpstreamFailed) and not provider.may_have_cost(error):
+            finish.release(asked, held)
+            finish.record(asked, route, Seen(), None, course)
+        else:  # nobody knows what it cost: all that was held
+            owed = finish.bill(asked, route, held, Seen(is_usage_bad=True))
+            finish.settle(asked, held, owed)
+            finish.record(asked, route, Seen(), owed, course)
+        raise
+    course.first_ns = time.time_ns()
+    return held, upstream, course
+
+
+def _check_team(asked: Asked) -> None:
+    status = asked.caller.policy.status
+    if status == Team.Status.SUSPENDED:
+        raise TeamNotActive("The team is suspended; its administrators know why.")
+    if status == Team.Status.PAUSED:
+        paused = TeamNotActive("The team is paused for a while. Try again later.")
+        paused.status, paused.may_retry, paused.retry_after_s = 429, True, 60.0
+        raise paused
+
+
+async def complete(asked: Asked) -> Answered:
+    """A whole answer. Raises as ``begin`` does."""
+    begun = await begin(asked)
+    body = begun.upstream.body
+    try:
+        answer = orjson.loads(body)
+    except orjson.JSONDecodeError:
+        answer = None
+    if not isinstance(answer, dict):
+        seen = Seen()
+        _close(begun, seen, error="the provider's answer is no JSON object")
+        raise UpstreamFailed("The provider's answer is no JSON object.", provider=begun.route.provider)
+    seen = asked.dialect.answered(answer)
+    owed = _close(begun, seen)
+    return Answered(begun, body, answer, seen, owed)
+
+
+def _close(begun: Begun, seen: Seen, *, error: str = "", notes: tuple[str, ...] = ()) -> Bill:
+    owed = finish.bill(begun.asked, begun.route, begun.held, seen)
+    finish.settle(begun.asked, begun.held, owed)
+    begun.course.error, begun.course.notes = error, notes
+    finish.record(begun.asked, begun.route, seen, owed, begun.course)
+    return owed
+
+
+# --- streams ------------------------------------------------------------------------------------------------------------
+
+
+async def relay(begun: Begun, gone: asyncio.Event) -> AsyncGenerator[bytes, None]:
+    """The provider's bytes as they come, and at the end what must be said: the money ended, or the provider broke off.
+
+    ``gone`` is set when the client has left; what the provider still says is then read for its usage, for a while.
+    Whatever happens, the call is settled and recorded.
+    """
+    stream = _Stream(begun)
+    try:
+        async for data in stream.passed_on(gone):
+            yield data
+    finally:
+        await stream.close(gone)
+
+
+class _Stream:
+    def __init__(self, begun: Begun) -> None:
+        self.begun = begun
+        self.reader = begun.asked.dialect.reader(begun.asked.body)
+        self.held_tokens = self._first_held()
+        self.error = ""
+        self.notes: tuple[str, ...] = ()
+        self.is_cut = False
+        self._ends_at = time.monotonic() + settings.LIMITS["gateway_stream_seconds"]
+
+    def _first_held(self) -> int:
+        held = self.begun.held
+        return held.answer.held_tokens - held.ceiling.base_tokens
+
+    async def passed_on(self, gone: asyncio.Event) -> AsyncGenerator[bytes, None]:
+        dialect, seen = self.begun.asked.dialect, self.reader.seen
+        async for data in self._pieces():
+            try:
+                out = self.reader.feed(data)
+            except TooLong:
+                self.error = "an event of the stream never ended"
+                break
+            if out:
+                yield out
+            if gone.is_set():
+                return
+            refusal = await self._money_ended()
+            if refusal is not None:
+                self.is_cut = True
+                self.notes = ("the money ended",)
+                await self.begun.upstream.close()
+                yield dialect.cut_event(self.reader.end(), refusal)
+                return
+        if seen.error:
+            self.error = self.error or seen.error
+        elif not seen.is_complete or self.error:
+            self.error = self.error or "the provider broke the stream off"
+            failed = {
+                "message": f"The answer is not whole: {self.error}.",
+                "type": "upstream_error",
+                "code": "upstream_error",
+            }
+            yield dialect.error_event(failed)
+            return
+        if self.begun.held.is_cut and self.reader.end().finish_reason in ("length", "max_tokens", "incomplete"):
+            self.notes = ("the answer was cut to what the budget pays for",)
+            yield dialect.error_event(self._refusal())
+        if self.reader.held_back:
+            yield self.reader.held_back
+
+    async def _pieces(self) -> AsyncGenerator[bytes, None]:
+        """Until the end, or until nothing came for too long."""
+        chunks = self.begun.upstream.chunks
+        assert chunks is not None
+        iterator = aiter(chunks)
+        while True:
+            left_s = min(settings.LIMITS["gateway_idle_seconds"], self._ends_at - time.monotonic())
+            try:
+                async with asyncio.timeout(max(left_s, 0)):
+                    data = await anext(iterator)
+            except StopAsyncIteration:
+                return
+            except TimeoutError:
+                self.error = "nothing came for too long"
+                return
+            yield data
+
+    async def _money_ended(self) -> dict[str, object] | None:
+        """A hold that is used up grows; where it cannot, or the provider does not keep to its cap, the stream ends."""
+        held, seen = self.begun.held, self.reader.seen
+        if held.answer.budget is None or seen.usage is not None:
+            return None
+        if seen.pieces + SLACK_TOKENS // 2 < self.held_tokens:
+            return None
+        if not held.is_growing:
+            return self._refusal() if seen.pieces > self.held_tokens + SLACK_TOKENS else None
+        more = held.ceiling.slice
+        usd = (held.ceiling.output_usd or Decimal(0)) * more
+        asked = self.begun.asked
+        grown = await pool.do(
+            verbs.extend(asked.caller.team_id, held.id, usd=usd, tokens=more, lease_ms=settings.LIMITS["hold_lease_ms"])
+        )
+        if not grown.is_held:
+            return self._refusal()
+        held.answer = replace(held.answer, held_usd=grown.held_usd, held_tokens=grown.held_tokens)
+        self.held_tokens += more
+        return None
+
+    def _refusal(self) -> dict[str, object]:
+        budget = self.begun.held.answer.budget
+        name = budget.name if budget is not None else ""
+        return {
+            "message": f'The answer ends here: the budget "{name}" has no more money for it.',
+            "type": BudgetExceeded.code,
+            "code": BudgetExceeded.code,
+            "run_id": self.begun.asked.run,
+            "budget": name,
+            "budget_id": str(budget.id) if budget is not None else None,
+        }
+
+    async def close(self, gone: asyncio.Event) -> None:
+        if gone.is_set() and not self.is_cut:
+            finish.behind(self._drained())
+            return
+        await self._closed()
+
+    async def _drained(self) -> None:
+        """The client left: what the provider still says tells what it bills."""
+        self.error = self.error or "the client left"
+        try:
+            async with asyncio.timeout(DRAIN_SECONDS):
+                async for data in self._pieces():
+                    self.reader.feed(data)
+        except (TimeoutError, TooLong):
+            pass
+        await self._closed()
+
+    async def _closed(self) -> None:
+        await self.begun.upstream.close()
+        _close(self.begun, self.reader.end(), error=self.error, notes=self.notes)

@@ -1,0 +1,86 @@
+"""What every wire format can tell and do. All bodies are JSON objects; streams are server-sent events."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+from wflo.usage import Usage
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Wanted:
+    """What a request asks for. ``output_tokens`` is its cap on each choice, None when it has none."""
+
+    model: str
+    is_stream: bool = False
+    output_tokens: int | None = None
+    choices: int = 1
+    user: str = ""
+
+
+@dataclass(slots=True, kw_only=True)
+class Seen:
+    """What an answer turned out to hold. ``usage`` is None when the provider did not say."""
+
+    usage: Usage | None = None
+    model: str = ""
+    response_id: str = ""
+    finish_reason: str = ""
+    text: str = ""
+    message: Any = None  # the answer's message as the dialect has it, for the record
+    is_usage_bad: bool = False  # it said, and what it said cannot be
+    is_complete: bool = True
+    error: str = ""  # an error event in a stream
+    pieces: int = 0  # pieces of text that came, about a token each
+    output_bytes: int = 0  # of text, arguments and reasoning
+    notes: tuple[str, ...] = field(default=())
+
+
+class Reader(Protocol):
+    """Reads one stream as it passes. ``feed`` gives back what the client is to get of the bytes, often the same."""
+
+    seen: Seen
+    held_back: bytes  # what ends the stream, given back by nobody: the relay sends it last
+
+    def feed(self, data: bytes) -> bytes: ...
+
+    def end(self) -> Seen:
+        """Nothing more comes."""
+        ...
+
+
+class Dialect(Protocol):
+    name: str
+    path: str  # below a provider's base address
+    provider: str  # whose dialect: those whose prefix this is, and all compatible ones, take it as it is
+    is_embedding: bool
+    output_field: str  # the name of the cap in a refusal
+
+    def read(self, body: dict[str, Any]) -> Wanted:
+        """Raises InvalidCall naming the field."""
+        ...
+
+    def sent(self, body: dict[str, Any], *, model: str, output_tokens: int | None) -> dict[str, Any]:
+        """The body for the provider: its model's name, the cap to keep (None: as asked), usage asked for in streams."""
+        ...
+
+    def answered(self, answer: dict[str, Any]) -> Seen: ...
+
+    def reader(self, body: dict[str, Any]) -> Reader: ...
+
+    def prompt(self, body: dict[str, Any]) -> Any:
+        """What the model was told, for the record and for counting."""
+        ...
+
+    def error_body(self, error: dict[str, Any]) -> dict[str, Any]:
+        """``error``: message, type, code and what more there is to say."""
+        ...
+
+    def error_event(self, error: dict[str, Any]) -> bytes:
+        """The same in a stream that has begun."""
+        ...
+
+    def cut_event(self, seen: Seen, error: dict[str, Any]) -> bytes:
+        """The end of a stream that Wflo ends, as the dialect ends one, with the reason said in words of ours."""
+        ...

@@ -1,0 +1,245 @@
+"""After a call: what it cost, settled and recorded, behind the client's back; and leases kept alive meanwhile."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import secrets
+import time
+from collections.abc import Coroutine
+from dataclasses import dataclass
+from decimal import Decimal
+from typing import Any
+from uuid import UUID
+
+import orjson
+from django.conf import settings
+
+from tracking.errors import Unavailable
+from tracking.gateway import pool, tokens
+from tracking.gateway.admit import Held
+from tracking.gateway.asked import Asked
+from tracking.gateway.dialects.dialect import Seen
+from tracking.gateway.routing import Route
+from tracking.ingest import writer
+from tracking.ingest.batch import Batch
+from tracking.ledger import verbs
+from tracking.ledger.calls import Actual, Answer
+from tracking.ledger.verbs import Statement
+from tracking.sql import statements
+from wflo.pricing import Cost
+from wflo.spans import Kind, Span, Status
+from wflo.usage import Usage
+
+CONVENTION = "wflo-gateway"  # such a span's cost is in the ledger already
+TRIES, WAIT_SECONDS = 8, 0.25
+
+log = logging.getLogger(__name__)
+_tasks: set[asyncio.Task[Any]] = set()
+_live: dict[UUID, int] = {}  # holds of this process's calls -> team
+_renewing: asyncio.Task[None] | None = None
+
+
+@dataclass(slots=True)
+class Bill:
+    """What a call came to. ``usage`` is what it was reckoned from, ``is_estimated`` when the provider did not say."""
+
+    usage: Usage
+    cost: Cost
+    usd: Decimal | None
+    is_estimated: bool
+
+
+def bill(asked: Asked, route: Route, held: Held, seen: Seen) -> Bill:
+    """From the provider's own counts; else from a count of the text, never above what was held."""
+    if seen.is_usage_bad:
+        usage = Usage(input_tokens=held.ceiling.base_tokens, output_tokens=held.answer.output_tokens * asked.choices)
+        return Bill(usage, held.priced.cost(usage), held.answer.held_usd, True)
+    if seen.usage is not None:
+        cost = held.priced.cost(seen.usage)
+        return Bill(seen.usage, cost, cost.total, cost.total is None and held.priced.rates is not None)
+    prompt = asked.dialect.prompt(asked.body)
+    most = held.ceiling.base_tokens
+    usage = Usage(
+        input_tokens=min(tokens.count(prompt, provider=route.provider, model=route.name), most),
+        output_tokens=0 if asked.dialect.is_embedding else tokens.estimate(seen.text, seen.pieces),
+    )
+    cost = held.priced.cost(usage)
+    usd = cost.total
+    if usd is not None and held.answer.budget is not None:
+        usd = min(usd, held.answer.held_usd)
+    return Bill(usage, cost, usd, True)
+
+
+def settle(asked: Asked, held: Held, owed: Bill) -> asyncio.Task[Answer | None]:
+    """Free the hold and spend what it cost, tried again while PostgreSQL is away; its lease covers the worst."""
+    found = owed.usage
+    total = (found.input_tokens or 0) + (found.output_tokens or 0)
+    entry = held.priced.entry
+    detail: dict[str, Any] = {
+        "input_tokens": found.input_tokens,
+        "output_tokens": found.output_tokens,
+        "cached_tokens": found.cached_tokens,
+        "price": None if entry is None else {"id": entry.price_id, "model": entry.model},
+        "rates": {line.bucket: str(line.usd_per_token) for line in owed.cost.lines},
+    }
+    actual = Actual(usd=owed.usd, tokens=total, is_estimated=owed.is_estimated, detail=detail)
+    plain = verbs.settle(asked.caller.team_id, held.id, actual)
+    parameters = {**plain.parameters, "run": held.call.run}
+    statement = Statement(statements("gateway")["finish"], parameters, plain.read)
+    return behind(_done(held.id, statement))
+
+
+def release(asked: Asked, held: Held) -> asyncio.Task[Answer | None]:
+    """Nothing was spent."""
+    return behind(_done(held.id, verbs.release(asked.caller.team_id, held.id)))
+
+
+async def _done(id: UUID, statement: Statement[Answer]) -> Answer | None:
+    try:
+        for attempt in range(TRIES):
+            try:
+                return await pool.do(statement)
+            except Unavailable:
+                await asyncio.sleep(WAIT_SECONDS * 2**attempt)
+        log.error("a call could not be settled; its hold expires as an estimate")
+        return None
+    finally:
+        _live.pop(id, None)
+
+
+def behind(work: Coroutine[Any, Any, Any]) -> asyncio.Task[Any]:
+    """Do it while the client has its answer already; ``drain`` waits for all of it."""
+    task = asyncio.get_running_loop().create_task(work)
+    _tasks.add(task)
+    task.add_done_callback(_ended)
+    return task
+
+
+def _ended(task: asyncio.Task[Any]) -> None:
+    _tasks.discard(task)
+    if not task.cancelled() and task.exception() is not None:
+        log.error("after a call: %s", task.exception(), exc_info=task.exception())
+
+
+async def drain() -> None:
+    """Wait for what goes on behind answered calls. For the end of the process."""
+    while _tasks:
+        await asyncio.wait(list(_tasks), timeout=10)
+
+
+# --- leases -------------------------------------------------------------------------------------------------------------
+
+
+def keep_alive(asked: Asked, held: Held) -> None:
+    """From now until it is settled or released, the hold's lease is renewed."""
+    global _renewing
+    _live[held.id] = asked.caller.team_id
+    if _renewing is None or _renewing.done():
+        _renewing = asyncio.get_running_loop().create_task(_renew())
+
+
+async def _renew() -> None:
+    lease_ms = settings.LIMITS["hold_lease_ms"]
+    while True:
+        await asyncio.sleep(lease_ms / 4000)
+        if not _live:
+            continue
+        ids = list(_live)
+        try:
+            await pool.do(verbs.renew([_live.get(id, 0) for id in ids], ids, lease_ms=lease_ms))
+        except Unavailable:
+            log.warning("leases could not be renewed; they are tried again")
+
+
+# --- the record ---------------------------------------------------------------------------------------------------------
+
+
+@dataclass(slots=True, kw_only=True)
+class Course:
+    """How an attempt went, for its span."""
+
+    started_ns: int
+    first_ns: int | None = None
+    attempt: int = 0
+    error: str = ""
+    notes: tuple[str, ...] = ()
+
+
+def record(asked: Asked, route: Route, seen: Seen, owed: Bill | None, course: Course) -> None:
+    """Hand the attempt's span to the writer; its usage and cost are those of the bill."""
+    span = _span(asked, route, seen, owed, course)
+    batch = Batch(caller=asked.caller, spans=[span], received_ns=time.time_ns(), received=1, origin="gateway")
+    behind(_written(batch))
+
+
+async def _written(batch: Batch) -> None:
+    for attempt in range(TRIES):
+        try:
+            await writer.submit(batch)
+        except Unavailable:
+            await asyncio.sleep(WAIT_SECONDS * 2**attempt)
+        else:
+            return
+    log.error("the span of a call could not be written")
+
+
+def _span(asked: Asked, route: Route, seen: Seen, owed: Bill | None, course: Course) -> Span:
+    usage = None if owed is None else owed.usage
+    operation = "embeddings" if asked.dialect.is_embedding else "chat"
+    span = Span(
+        trace_id=asked.trace_id,
+        span_id=secrets.token_hex(8),
+        parent_id=asked.parent_id,
+        run_id=asked.run,
+        name=asked.purpose or f"{operation} {asked.model}",
+        kind=Kind.EMBEDDING if asked.dialect.is_embedding else Kind.LLM,
+        convention=CONVENTION,
+        scope="wflo",
+        started_ns=course.started_ns,
+        ended_ns=time.time_ns(),
+        status=Status.ERROR if course.error else Status.OK,
+        error=course.error or None,
+        agent=asked.agent or None,
+        model=seen.model or route.name,
+        requested_model=asked.model,
+        provider=route.provider,
+        usage=usage,
+        response_id=seen.response_id or None,
+        finish_reason=seen.finish_reason or None,
+        first_token_ms=None if course.first_ns is None else (course.first_ns - course.started_ns) / 1e6,
+        purpose=asked.purpose or None,
+        attempt=course.attempt or None,
+        session_id=asked.session or None,
+        user_id=asked.user or None,
+        metadata=asked.metadata or None,
+        notes=course.notes,
+    )
+    span.attributes = _attributes(asked, route, seen, operation)
+    return span
+
+
+def _attributes(asked: Asked, route: Route, seen: Seen, operation: str) -> dict[str, Any]:
+    found: dict[str, Any] = {
+        "gen_ai.operation.name": operation,
+        "gen_ai.provider.name": route.provider,
+        "gen_ai.request.model": asked.model,
+        "gen_ai.response.model": seen.model or route.name,
+        "wflo.deployment": route.id,
+        "wflo.call.id": str(asked.id),
+        "wflo.dialect": asked.dialect.name,
+    }
+    if asked.is_stream:
+        found["gen_ai.request.stream"] = True
+    prompt = asked.dialect.prompt(asked.body)
+    if prompt is not None:
+        found["gen_ai.input.messages"] = _text(prompt)
+    if seen.message is not None:
+        found["gen_ai.output.messages"] = _text(seen.message)
+    if asked.body.get("tools"):
+        found["gen_ai.tool.definitions"] = _text(asked.body["tools"])
+    return found
+
+
+def _text(value: Any) -> str:
+    return value if isinstance(value, str) else orjson.dumps(value, default=str).decode()
