@@ -14,7 +14,7 @@ SQL = Path(__file__).resolve().parent.parent / "sql"
 DROP = """
 DROP TABLE tracking_ledger_seal, tracking_ledger_entry, tracking_reservation, tracking_budget_period CASCADE;
 DROP FUNCTION ledger_join, ledger_window, ledger_scopes, ledger_lock, ledger_reserve, ledger_affordable, ledger_extend,
-  ledger_settle, ledger_release, ledger_expire, ledger_charge, ledger_charged, ledger_tell CASCADE;
+  ledger_settle, ledger_release, ledger_expire, ledger_charge, ledger_charged, ledger_tell, ledger_alert_key CASCADE;
 DROP TYPE ledger_scope, ledger_answer CASCADE;
 """
 

@@ -39,43 +39,11 @@ SELECT team_id, id, outcome FROM ledger_expire();
 -- charge: costs seen afterwards.
 SELECT ledger_charge(%(team)s, %(charges)s::jsonb, %(actor)s);
 
--- standing: each budget of a team with its newest windows: open sums, by subject.
-SELECT p.budget_id, p.subject, nullif(p.starts_at, '1970-01-01 00:00+00'), nullif(p.ends_at, '9000-01-01 00:00+00'), p.spent_usd, p.held_usd,
-       p.spent_tokens, p.held_tokens
-FROM tracking_budget_period p
-WHERE p.budget_id = ANY(%(budgets)s) AND p.ends_at > now()
-ORDER BY p.budget_id, p.spent_usd DESC, p.subject;
-
 -- window: when the present window of a kind began and ends in a zone, by the database's clock.
 SELECT nullif(starts_at, '1970-01-01 00:00+00'), nullif(ends_at, '9000-01-01 00:00+00'), now() FROM ledger_window(%(window)s, %(zone)s, now());
 
 -- join_alone: nobody else's verb of this team runs until this transaction ends.
 SELECT pg_advisory_xact_lock(1279608903, (%(team)s %% 2147483647)::int);
-
--- open_period: begin a budget's window with what was spent in it before there was a budget.
-INSERT INTO tracking_budget_period (team_id, budget_id, subject, starts_at, ends_at, spent_usd, spent_tokens)
-SELECT %(team)s, %(budget)s, %(subject)s, w.starts_at, w.ends_at, %(usd)s, %(tokens)s
-FROM ledger_window(%(window)s, %(zone)s, now()) w
-ON CONFLICT (team_id, budget_id, subject, starts_at) DO UPDATE
-  SET spent_usd = tracking_budget_period.spent_usd + excluded.spent_usd,
-      spent_tokens = tracking_budget_period.spent_tokens + excluded.spent_tokens, touched_at = now()
-RETURNING starts_at::text;
-
--- enter: an entry that belongs to one window of one budget.
-INSERT INTO tracking_ledger_entry (team_id, kind, usd, tokens, teams, budgets, subjects, starts, actor, reason)
-VALUES (%(entry_team)s, %(kind)s, %(usd)s, %(tokens)s, ARRAY[%(team)s::bigint], ARRAY[%(budget)s::uuid],
-        ARRAY[%(subject)s::text], ARRAY[%(starts_at)s::timestamptz], %(actor)s, %(reason)s)
-RETURNING id;
-
--- tell: open alerts for thresholds that one window has passed.
-SELECT ledger_tell(%(alert_team)s, ARRAY[%(team)s::bigint], ARRAY[%(budget)s::uuid], ARRAY[%(subject)s::text],
-  ARRAY[%(starts_at)s::timestamptz]);
-
--- untell: the limit changed, so thresholds are reckoned anew in the windows that are open.
-UPDATE tracking_budget_period p SET told_percent = coalesce((
-  SELECT max(a) FROM unnest(b.alert_at) a
-  WHERE a <= greatest(100 * p.spent_usd / nullif(b.limit_usd, 0), 100.0 * p.spent_tokens / nullif(b.limit_tokens, 0))), 0)
-FROM tracking_budget b WHERE b.id = %(budget)s AND p.budget_id = b.id AND p.ends_at > now();
 
 -- unsealed: teams with entries that no seal covers.
 SELECT DISTINCT e.team_id FROM tracking_ledger_entry e

@@ -412,6 +412,13 @@ BEGIN
   RETURN made;
 END $$;
 
+-- What tells the alert of one threshold in one period from all others; a subject may be longer than a key.
+CREATE FUNCTION ledger_alert_key(p_budget uuid, p_subject text, p_starts timestamptz, p_percent int) RETURNS text
+LANGUAGE sql STABLE AS $$
+  SELECT concat_ws(':', 'budget', p_budget, CASE WHEN length(p_subject) > 200 THEN md5(p_subject) ELSE p_subject END,
+    extract(epoch FROM p_starts), p_percent)
+$$;
+
 -- Open an alert for each threshold that these periods' spending has just passed, once a period and threshold.
 CREATE FUNCTION ledger_tell(p_team bigint, p_teams bigint[], p_budgets uuid[], p_subjects text[], p_starts timestamptz[])
 RETURNS void LANGUAGE sql AS $$
@@ -430,7 +437,7 @@ RETURNS void LANGUAGE sql AS $$
   )
   INSERT INTO tracking_alert (id, team_id, kind, severity, dedupe_key, run, agent, payload, opened_at, last_at, times)
     SELECT gen_random_uuid(), p_team, 'budget', CASE WHEN percent >= 100 THEN 'critical' WHEN percent >= 90 THEN 'high' ELSE 'low' END,
-      concat_ws(':', 'budget', budget_id, subject, extract(epoch FROM starts_at), percent), '', '',
+      ledger_alert_key(budget_id, subject, starts_at, percent), '', '',
       jsonb_build_object('budget_id', budget_id, 'budget', name, 'subject', subject, 'percent', percent, 'mode', mode,
         'spent_usd', spent_usd::text, 'limit_usd', limit_usd::text, 'spent_tokens', spent_tokens, 'limit_tokens', limit_tokens,
         'ends_at', nullif(ends_at, '9000-01-01 00:00+00')),
