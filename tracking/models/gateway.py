@@ -27,6 +27,7 @@ class ModelGroup(models.Model):
     display_name = models.CharField(max_length=120, blank=True, validators=[one_line])
     description = models.TextField(blank=True, max_length=2000)
     cache_seconds = models.PositiveIntegerField(default=0, validators=[MaxValueValidator(30 * 86_400)])  # 0: keeps none
+    fallback_on_auth = models.BooleanField(default=False)  # a refused provider key is a reason to try the next one
     is_active = models.BooleanField(default=True)
     created_at = models.DateTimeField(auto_now_add=True)
 
@@ -39,6 +40,25 @@ class ModelGroup(models.Model):
         return self.name
 
 
+class ModelAlias(models.Model):
+    """Another name for a group or a model; it is looked for before both. ``team`` None: the installation's, for all."""
+
+    id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
+    team = models.ForeignKey(Team, null=True, blank=True, on_delete=models.CASCADE, related_name="model_aliases")
+    name = models.CharField(max_length=120, validators=[one_line])
+    target = models.CharField(max_length=200, validators=[one_line])
+    created_at = models.DateTimeField(auto_now_add=True)
+
+    class Meta:
+        verbose_name_plural = "model aliases"
+        constraints: ClassVar = [
+            models.UniqueConstraint(fields=["team", "name"], name="model_alias_name", nulls_distinct=False)
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.name} is {self.target}"
+
+
 class Deployment(models.Model):
     """One model at one address. Lower ``priority`` is tried first; among equals ``weight`` shares the calls out."""
 
@@ -47,6 +67,7 @@ class Deployment(models.Model):
     model = models.CharField(max_length=200, validators=[one_line])  # "openai/gpt-4o-mini"
     api_base = models.CharField(max_length=500, blank=True)  # '': the provider's own
     sealed_key = models.BinaryField(null=True, blank=True)  # None: the credential of its provider
+    key_end = models.CharField(max_length=4, blank=True, default="", editable=False)  # all that is ever shown of it
     priority = models.PositiveSmallIntegerField(default=0)
     weight = models.PositiveSmallIntegerField(default=1, validators=[MinValueValidator(1)])
     rpm = models.PositiveIntegerField(null=True, blank=True)
@@ -71,6 +92,7 @@ class ProviderCredential(models.Model):
     provider = models.CharField(max_length=60, validators=[one_line])  # as in "openai/gpt-4o"
     api_base = models.CharField(max_length=500, blank=True)
     sealed_key = models.BinaryField()
+    key_end = models.CharField(max_length=4, blank=True, default="", editable=False)
     is_active = models.BooleanField(default=True)
     created_at = models.DateTimeField(auto_now_add=True)
 
