@@ -1,0 +1,166 @@
+"""The checks of calls of tools, over one agent's lane. What one answer of the model asked for is one round."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from wflo.loops_checks import Found, Now, after, came, passes, swing
+from wflo.loops_memory import Lane, Pauses, Pending, Streak
+from wflo.loops_policy import LoopPolicy
+from wflo.loops_rhythm import Beat, Cycle, Mark
+from wflo.loops_steps import Call, Fingerprint, Round
+from wflo.loops_text import WORDS_KEPT, Outcome, digest
+from wflo.loops_verdict import LoopType
+from wflo.spans import Kind
+
+_PAUSE_MIN_MS = 1_000  # what is shorter is no pause but how long a model thinks
+_PAUSE_LONG_MS = 15_000  # a pause that need not grow any more
+_PAUSE_GROWTH = 1.3
+_STUCK_KEPT = 4  # different calls that fail
+_ROUND_CALLS_MAX = 32  # of one round that are compared
+_SEARCH_WORDS_KEPT = 2 * WORDS_KEPT
+
+
+def told(lane: Lane, now: Now, asked: Fingerprint, *, is_counted: bool) -> tuple[Lane, list[Found]]:
+    """The rounds of its turn that a request tells and that were not told before. ``is_counted``: requests are where calls
+    of tools are known from."""
+    so_far = lane.told if lane.topic == asked.topic else 0
+    is_same = lane.topic == asked.topic and lane.last_turn == asked.turn
+    # Fewer or as many as before in another turn: the talk was cut, and one round is new.
+    new = 0 if is_same or not asked.rounds else max(asked.round_count - so_far, 1)
+    lane = lane._replace(topic=asked.topic, told=asked.round_count, last_turn=asked.turn)
+    found: list[Found] = []
+    mark = lane.asked if lane.calls else now.mark
+    for calls in asked.rounds[-new:] if new and is_counted else ():
+        lane, found = _round(lane, now, calls, mark, now.at_ms)
+    return lane, found
+
+
+def opened(lane: Lane, now: Now, call: Call) -> Lane:
+    """A recorded call joins the open round: until the agent's next call of a model, or, where it makes none, until a call
+    that began when all of the round had ended."""
+    pending = lane.pending
+    if not lane.calls and pending.calls and now.at_ms >= pending.until_ms:
+        lane, _ = closed(lane, now)
+        pending = lane.pending
+    if not pending.calls:
+        return lane._replace(pending=Pending((call,), now.at_ms, now.until_ms, lane.asked if lane.calls else now.mark))
+    calls = (*pending.calls, call)[:_ROUND_CALLS_MAX]
+    return lane._replace(pending=pending._replace(calls=calls, until_ms=max(pending.until_ms, now.until_ms)))
+
+
+def closed(lane: Lane, now: Now) -> tuple[Lane, list[Found]]:
+    """The lane with its open round counted."""
+    pending = lane.pending
+    if not pending.calls:
+        return lane, []
+    return _round(lane._replace(pending=Pending()), now, pending.calls, pending.mark, pending.at_ms)
+
+
+def _round(lane: Lane, now: Now, calls: Round, mark: Mark, at_ms: int) -> tuple[Lane, list[Found]]:
+    """One round more: the calls of one answer, with what the tools said."""
+    kept = tuple(call for call in calls if call.name not in now.policy.exempt_tools)
+    if not kept:
+        return lane, []
+    key = digest(lane.topic, *sorted({call.key for call in kept}))
+    names = " + ".join(dict.fromkeys(call.name for call in kept))
+    is_patient = any(call.outcome is Outcome.WAITING for call in kept)
+    beat = Beat(key, key, now.step.agent, names, mark, at_ms, is_patient)
+    has_failed = all(call.outcome is Outcome.FAILED for call in kept)
+    rhythm = after(lane.rounds, beat, now.policy)
+    pauses = _pauses(lane.pauses, beat) if has_failed else Pauses()
+    lane = lane._replace(rounds=rhythm, pauses=pauses)
+    cycle = rhythm.cycle(_rounds_enough(lane, now.policy))
+    found = [_repeated_calls(cycle, has_failed=has_failed)] if cycle else []
+    for look in (_failing, _stuck, _empty):
+        lane, more = look(lane, now, kept, beat)
+        found += more
+    return lane, found
+
+
+def _pauses(pauses: Pauses, beat: Beat) -> Pauses:
+    if pauses.key != beat.key:
+        return Pauses(beat.key, beat.at_ms)
+    pause = beat.at_ms - pauses.at_ms
+    grows = pause >= _PAUSE_MIN_MS and (pause >= pauses.pause_ms * _PAUSE_GROWTH or pause >= _PAUSE_LONG_MS)
+    return Pauses(beat.key, beat.at_ms, pause, pauses.are_growing and grows)
+
+
+def _backs_off(lane: Lane) -> bool:
+    return lane.pauses.pause_ms > 0 and lane.pauses.are_growing
+
+
+def _rounds_enough(lane: Lane, policy: LoopPolicy) -> Callable[[Cycle], bool]:
+    """A tool of an agent that asks no model is called by code: what it repeats costs nothing and may be meant."""
+    least = policy.calls_alone_min if not lane.calls else 0
+    backs_off = _backs_off(lane)
+
+    def is_enough(cycle: Cycle) -> bool:
+        if len(cycle.beats) > 1:
+            wanted = policy.tool_cycle_passes_min
+        else:
+            wanted = policy.backoff_passes_max + 1 if backs_off else policy.passes_min
+        return cycle.passes >= passes(cycle, max(wanted, least), policy)
+
+    return is_enough
+
+
+def _repeated_calls(cycle: Cycle, *, has_failed: bool) -> Found:
+    if len(cycle.beats) > 1:
+        return swing(cycle, "calls", Kind.TOOL)
+    name = cycle.beats[0].name
+    how = "failed in the same way" if has_failed else "got the same answer"
+    why = f"{name} was called with the same arguments and {how} {came(cycle.passes)}."
+    confidence = 0.9 if cycle.is_patient else 0.97
+    return Found(LoopType.TOOL_REPETITION, confidence, cycle.beats, Kind.TOOL, cycle.passes, cycle.since, why)
+
+
+def _failing(lane: Lane, now: Now, calls: Round, beat: Beat) -> tuple[Lane, list[Found]]:
+    """One tool that fails with one error whatever it is called with."""
+    errors = {(call.name, call.error) for call in calls}
+    if len(errors) != 1 or not calls[0].error:
+        return lane._replace(failing=Streak()), []
+    key = digest(lane.topic, *errors.pop())
+    streak = lane.failing
+    streak = streak._replace(times=streak.times + 1) if streak.key == key else Streak(key, 1, beat.mark)
+    lane = lane._replace(failing=streak)
+    if streak.times < now.policy.failing_calls_min or _backs_off(lane):
+        return lane, []
+    why = f"{beat.name} failed {came(streak.times)} in a row with the same error, whatever its arguments."
+    return lane, [Found(LoopType.FAILING_CALLS, 0.9, (beat,), Kind.TOOL, streak.times, streak.since, why)]
+
+
+def _stuck(lane: Lane, now: Now, calls: Round, beat: Beat) -> tuple[Lane, list[Found]]:
+    """One call that fails in the same way again and again, whatever else was tried in between."""
+    found: list[Found] = []
+    for call in calls:
+        asked = digest(lane.topic, call.name, call.arguments)
+        before = next((streak for streak in lane.stuck if streak.key.startswith(asked)), Streak())
+        kept = tuple(streak for streak in lane.stuck if streak is not before)
+        if call.outcome is Outcome.FAILED:
+            key = asked + call.error
+            streak = before._replace(times=before.times + 1) if before.key == key else Streak(key, 1, beat.mark)
+            kept = (*kept, streak)[-_STUCK_KEPT:]
+            if streak.times >= now.policy.stuck_calls_min and not _backs_off(lane):
+                why = f"{call.name} was called with the same arguments and failed in the same way {came(streak.times)}."
+                beats = (beat._replace(name=call.name),)
+                found = [Found(LoopType.FAILING_CALLS, 0.9, beats, Kind.TOOL, streak.times, streak.since, why)]
+        lane = lane._replace(stuck=kept)
+    return lane, found
+
+
+def _empty(lane: Lane, now: Now, calls: Round, beat: Beat) -> tuple[Lane, list[Found]]:
+    """One tool that finds nothing, called with words that it was called with before, in another order or choice."""
+    call = calls[0]
+    if len(calls) != 1 or call.outcome is not Outcome.EMPTY or not call.words:
+        return lane._replace(empty=Streak()), []
+    key = digest(lane.topic, call.name)
+    streak = lane.empty if lane.empty.key == key else Streak(key, 0, beat.mark)
+    is_known = set(streak.words).issuperset(call.words)
+    words = tuple(sorted({*streak.words, *call.words}))[:_SEARCH_WORDS_KEPT]
+    streak = Streak(key, max(streak.times + is_known, 1), streak.since, words)
+    lane = lane._replace(empty=streak)
+    if not is_known or streak.times <= now.policy.empty_calls_min:
+        return lane, []
+    why = f"{beat.name} found nothing {came(streak.times)}, asked in the same words."
+    return lane, [Found(LoopType.EMPTY_CALLS, 0.9, (beat,), Kind.TOOL, streak.times, streak.since, why)]

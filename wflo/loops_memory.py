@@ -1,0 +1,258 @@
+"""LoopMemory: all the detector needs to know of a run's past. Small, frozen, and a JSON-able dict when it is stored.
+
+It holds hashes, sets of hashed words, names of agents and tools, and sums of money. A run of any length takes a few kilobytes
+for each agent.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from decimal import Decimal
+from typing import Any, NamedTuple
+
+from wflo.loops_policy import LANES_MAX
+from wflo.loops_rhythm import Mark, Rhythm, Row
+from wflo.loops_steps import Call, Step
+from wflo.loops_text import Outcome, Sketch
+
+VERSION = 1
+UNNAMED = "system:"  # begins the name of a lane whose agent has none
+
+
+class Seen(NamedTuple):
+    """One request that was answered. Like requests that were in flight together are one."""
+
+    request: str
+    plain: str
+    answer: str
+    words: Sketch
+    answer_words: Sketch
+    depth: int
+    until_ms: int
+    siblings: int
+    first: Mark  # of the like requests, also of those no longer kept
+    times: int
+
+    def row(self) -> Row:
+        return [*self[:3], list(self.words), list(self.answer_words), *self[5:8], self.first.row(), self.times]
+
+    @classmethod
+    def of(cls, row: Row) -> Seen:
+        request, plain, answer, words, answer_words, depth, until_ms, siblings, first, times = row
+        return cls(
+            request, plain, answer, tuple(words), tuple(answer_words), depth, until_ms, siblings, Mark.of(first), times
+        )
+
+
+class Streak(NamedTuple):
+    """How often the same thing came in a row, since when; ``words`` are those it came in."""
+
+    key: str = ""
+    times: int = 0
+    since: Mark = Mark()
+    words: Sketch = ()
+
+    def row(self) -> Row:
+        return [self.key, self.times, self.since.row(), list(self.words)] if self.times else []
+
+    @classmethod
+    def of(cls, row: Row) -> Streak:
+        if not row:
+            return cls()
+        key, times, since, words = row
+        return cls(key, times, Mark.of(since), tuple(words))
+
+
+class Pauses(NamedTuple):
+    """The pauses between like failures: whether each is longer than the one before."""
+
+    key: str = ""
+    at_ms: int = 0
+    pause_ms: int = 0
+    are_growing: bool = True
+
+
+class Pending(NamedTuple):
+    """Calls of tools since the last call of the model, which are one round."""
+
+    calls: tuple[Call, ...] = ()
+    at_ms: int = 0
+    until_ms: int = 0
+    mark: Mark = Mark()
+
+    def row(self) -> Row:
+        calls = [[c.name, c.arguments, c.result, c.outcome.value, list(c.words), c.error] for c in self.calls]
+        return [calls, self.at_ms, self.until_ms, self.mark.row()] if calls else []
+
+    @classmethod
+    def of(cls, row: Row) -> Pending:
+        if not row:
+            return cls()
+        calls, at_ms, until_ms, mark = row
+        found = [Call(n, a, r, Outcome(o), tuple(w), e) for n, a, r, o, w, e in calls]
+        return cls(tuple(found), at_ms, until_ms, Mark.of(mark))
+
+
+class Lane(NamedTuple):
+    """One agent of the run."""
+
+    calls: int = 0  # of a model
+    spent_usd: Decimal = Decimal(0)
+    unpriced: int = 0
+    asked: Mark = Mark()  # its last call of a model
+    last_step: int = 0
+    topic: str = ""
+    told: int = 0  # rounds of the topic that were told and counted
+    last_turn: str = ""
+    turns: tuple[Seen, ...] = ()
+    requests: Rhythm = Rhythm()  # whole requests
+    pairs: Rhythm = Rhythm()  # turns and their answers
+    shapes: Rhythm = Rhythm()  # the same without ids
+    rounds: Rhythm = Rhythm()  # calls of tools and their answers
+    pending: Pending = Pending()
+    pauses: Pauses = Pauses()
+    similar: Streak = Streak()
+    same_answers: Streak = Streak()
+    failing: Streak = Streak()
+    empty: Streak = Streak()
+    failed: Streak = Streak()
+    stuck: tuple[Streak, ...] = ()
+
+    def cleared(self) -> Lane:
+        """Something changed: what came before repeats nothing. Money and topic stay."""
+        return Lane(
+            calls=self.calls,
+            spent_usd=self.spent_usd,
+            unpriced=self.unpriced,
+            asked=self.asked,
+            last_step=self.last_step,
+            topic=self.topic,
+            told=self.told,
+            last_turn=self.last_turn,
+        )
+
+    def row(self) -> dict[str, Any]:
+        return {
+            "sums": [self.calls, str(self.spent_usd), self.unpriced, self.asked.row(), self.last_step],
+            "turn": [self.topic, self.told, self.last_turn],
+            "turns": [seen.row() for seen in self.turns],
+            "rhythms": [rhythm.row() for rhythm in (self.requests, self.pairs, self.shapes, self.rounds)],
+            "pending": self.pending.row(),
+            "pauses": list(self.pauses),
+            "stuck": [streak.row() for streak in self.stuck],
+            "streaks": [
+                streak.row() for streak in (self.similar, self.same_answers, self.failing, self.empty, self.failed)
+            ],
+        }
+
+    @classmethod
+    def of(cls, row: Mapping[str, Any]) -> Lane:
+        calls, spent, unpriced, asked, last_step = row["sums"]
+        topic, told, last_turn = row["turn"]
+        requests, pairs, shapes, rounds = (Rhythm.of(rhythm) for rhythm in row["rhythms"])
+        similar, same_answers, failing, empty, failed = (Streak.of(streak) for streak in row["streaks"])
+        turns = tuple(Seen.of(seen) for seen in row["turns"])
+        return cls(
+            calls,
+            Decimal(spent),
+            unpriced,
+            Mark.of(asked),
+            last_step,
+            topic,
+            told,
+            last_turn,
+            turns,
+            requests,
+            pairs,
+            shapes,
+            rounds,
+            Pending.of(row["pending"]),
+            Pauses(*row["pauses"]),
+            similar,
+            same_answers,
+            failing,
+            empty,
+            failed,
+            tuple(Streak.of(streak) for streak in row["stuck"]),
+        )
+
+
+class Visit(NamedTuple):
+    """What one agent did since another one had its turn."""
+
+    lane: str = ""
+    agent: str = ""
+    content: str = ""
+    mark: Mark = Mark()
+    is_patient: bool = False
+
+    def row(self) -> Row:
+        return [self.lane, self.agent, self.content, self.mark.row(), int(self.is_patient)]
+
+    @classmethod
+    def of(cls, row: Row) -> Visit:
+        lane, agent, content, mark, is_patient = row
+        return cls(lane, agent, content, Mark.of(mark), bool(is_patient))
+
+
+@dataclass(frozen=True, slots=True)
+class LoopMemory:
+    """What is known of one root run. ``LoopMemory()`` is that of a run that begins."""
+
+    steps: int = 0
+    spent_usd: Decimal = Decimal(0)
+    unpriced: int = 0
+    tools_from: str = ""  # "requests" or "spans": who told of a tool's call first; the other one repeats it
+    visit: Visit = Visit()
+    visits: Rhythm = Rhythm()
+    lanes: Mapping[str, Lane] = field(default_factory=dict)  # by agent, or by a system prompt's hash
+
+    def to_dict(self) -> dict[str, Any]:
+        """As JSON can hold it; money as text."""
+        return {
+            "version": VERSION,
+            "steps": self.steps,
+            "usd": str(self.spent_usd),
+            "unpriced": self.unpriced,
+            "tools_from": self.tools_from,
+            "visit": self.visit.row(),
+            "visits": self.visits.row(),
+            "lanes": {name: lane.row() for name, lane in self.lanes.items()},
+        }
+
+    @classmethod
+    def from_dict(cls, data: Mapping[str, Any]) -> LoopMemory:
+        """What ``to_dict`` gave, ``{}`` for a run that begins. Raises ValueError for anything else."""
+        if not data:
+            return cls()
+        try:
+            if data["version"] != VERSION:
+                raise ValueError(f"a memory of version {data['version']}, not {VERSION}")
+            return cls(
+                data["steps"],
+                Decimal(data["usd"]),
+                data["unpriced"],
+                data["tools_from"],
+                Visit.of(data["visit"]),
+                Rhythm.of(data["visits"]),
+                {str(name): Lane.of(lane) for name, lane in data["lanes"].items()},
+            )
+        except (KeyError, TypeError, AttributeError, ArithmeticError, IndexError) as error:
+            raise ValueError(f"no memory of loops: {error!r}") from error
+
+    def lane_of(self, step: Step) -> str:
+        """Whose step it is: the agent's; where none is named, of whoever has this system prompt, and a tool's call of
+        the unnamed one who asked last."""
+        if step.agent:
+            return step.agent
+        if step.fingerprint is not None:
+            return f"{UNNAMED}{step.fingerprint.system}"
+        unnamed = [name for name in self.lanes if name.startswith(UNNAMED)]
+        return max(unnamed, key=lambda name: self.lanes[name].asked.step, default="")
+
+    def with_lane(self, name: str, lane: Lane) -> dict[str, Lane]:
+        lanes = {**self.lanes, name: lane}
+        while len(lanes) > LANES_MAX:
+            del lanes[min(lanes, key=lambda key: lanes[key].last_step)]
+        return lanes

@@ -1,0 +1,302 @@
+"""What is left of a text when two of them are compared: hashes, sets of words, and what a tool's answer amounts to.
+
+Nothing here keeps a text. Hashes are BLAKE2b with 64 bits in hex; a set of words is a bottom-k sketch (Cohen and Kaplan,
+"Summarizing data using bottom-k sketches", 2007) of 32-bit hashes, exact for texts of up to WORDS_KEPT different words.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import zlib
+from collections.abc import Iterable, Mapping
+from enum import StrEnum
+from hashlib import blake2b
+from typing import Any
+
+TEXT_READ_MAX = 4_000  # characters that are masked and split into words; what lies between its ends counts as it is
+WORDS_KEPT = 128
+SHORT_WORDS_MAX = 60  # a longer answer that says "running" somewhere does not say "wait"
+DEPTH_MAX = 40  # of arguments; deeper ones count as they are printed
+
+Sketch = tuple[int, ...]  # ascending, at most WORDS_KEPT
+
+
+class Outcome(StrEnum):
+    """What a tool's answer amounts to."""
+
+    OK = "ok"
+    FAILED = "failed"
+    EMPTY = "empty"  # nothing was found
+    WAITING = "waiting"  # not yet: ask again later
+
+
+_SPACE = re.compile(r"\s+")
+# Not between digits: 1.5 is not 15. No signs of arithmetic or of names: C++ is not C, a/b is not ab.
+_PUNCTUATION = re.compile(r"(?<!\d)[.,;:!?\"'`´’‘“”…()\[\]{}]+|[.,;:!?\"'`´’‘“”…()\[\]{}]+(?!\d)")
+_DATE = r"(?:\d{4}-\d\d-\d\d|\d\d?/\d\d?/\d{4})"
+_CLOCK = r"\d\d?:\d\d(?::\d\d)?(?:\.\d+)?"
+_MOMENT = rf"(?:{_DATE}(?:[t ,]{{1,2}}{_CLOCK})?|{_CLOCK})(?:\s?(?:z|utc|[ap]m|[+-]\d\d:?\d\d))?"
+_UUID = r"[0-9a-f]{8}-(?:[0-9a-f]{4}-){3}[0-9a-f]{12}"
+# Told to be of no meaning by the word before them.
+_NONCES = re.compile(
+    r"\b(?:"
+    rf"(?:request|trace|correlation)[ _-]?id\W{{1,4}}(?=[\w-]*\d)[\w-]{{8,}}"
+    r"|(?:nonce|salt|idempotency[ _-]?key|cache[ _-]?bust(?:er)?)\W{1,4}[\w-]+"
+    rf"|(?:timestamp|(?:current |local )?(?:date and )?time(?: now)?|now)(?: is)?\W{{1,4}}(?:{_MOMENT}|\d{{10}}(?:\d{{3}})?\b)"
+    r"|(?:attempt|retry|try)(?: (?:number|no))?\W{1,3}\d+(?:\s?(?:of|/)\s?\d+)?"
+    r")"
+)
+# What coding agents put beside the words of a turn: time, open tabs, tokens used.
+_ASIDES = (("<environment_details>", "</environment_details>"), ("<system-reminder>", "</system-reminder>"))
+_IDS = re.compile(rf"{_UUID}|\b(?=[a-z]*\d)(?=\d*[a-z])[0-9a-z]{{8,}}\b")
+_TIMES = re.compile(
+    rf"\b{_DATE}[t ]{_CLOCK}(?:\s?(?:z|utc|[+-]\d\d:?\d\d))?|\b\d\d:\d\d:\d\d(?:\.\d+)?"
+    r"|\b(?:in|took|after|elapsed)\W{1,3}\d+(?:\.\d+)?\s?(?:ms|s|secs?|seconds)\b"
+)
+_NUMBERS = re.compile(r"\d+(?:[.,]\d+)*")
+_WORDS = re.compile(r"[^\W_]+(?:[-'][^\W_]+)*")
+
+_NONCE_KEYS = frozenset(
+    (
+        *("nonce", "salt", "request_id", "trace_id", "correlation_id", "idempotency_key", "call_id", "tool_call_id"),
+        *("cache_buster", "cachebuster", "cache_bust", "now", "current_time"),
+        *("attempt", "retry", "retries", "retry_count"),
+    )
+)
+_TIME_KEYS = frozenset(
+    (
+        *("timestamp", "ts", "time", "datetime", "date", "server_time", "uptime", "uptime_s"),
+        *("elapsed", "elapsed_ms", "elapsed_s", "duration", "duration_ms", "duration_s"),
+        *("took", "took_ms", "latency", "latency_ms"),
+    )
+)
+_FAILURE = re.compile(
+    r"^\W*(?:tool |command |api |http |internal |unexpected |runtime |an? )*"
+    r"(?:error|exception|traceback|failed|failure|fatal|invalid|unauthori[sz]ed|forbidden|timeout|timed out|panic"
+    r"|(?:permission|access) denied|[45]\d\d (?:\w+ )*error|http/?[\d.]* [45]\d\d|\w*(?:error|exception)\b:)"
+)
+_NOTHING = re.compile(
+    r"^\W*(?:(?:sorry )?(?:there (?:are|were|is) )?(?:no|0|zero) (?:\w+ )?(?:results?|match(?:es)?|data|records?|documents?"
+    r"|items?|entries|rows?|hits?|files?)\b|nothing (?:was )?found|none|null|nil|n/a|not found)"
+)
+_NOTHING_WORDS_MAX = 15
+_NOT_YET = re.compile(
+    r"\b(?:pending|queued|running|in[ _-]?progress|processing|waiting|not (?:yet )?(?:ready|finished|complete|done|available|started)"
+    r"|still|retry[ _-]?after|try again|starting|building|provisioning|initiali[sz]ing|scheduled|unfinished|incomplete"
+    r"|working on|rendering|uploading|downloading|training|deploying|no change|unchanged|heartbeat)\b"
+)
+_STATES = ("status", "state", "phase")
+_FINAL = re.compile(r"\b(?:done|completed?|succeeded|success(?:ful)?|finished|cancell?ed|closed|merged|failed|error)\b")
+_POLLERS = frozenset(
+    (
+        *("sleep", "wait", "await", "delay", "pause", "poll", "polling", "heartbeat", "ping", "keepalive", "alive"),
+        *("watch", "monitor", "status", "progress", "health", "healthcheck"),
+    )
+)
+_NAME_WORDS = re.compile(r"[A-Z]?[a-z]+|[A-Z]+(?![a-z])")
+
+
+def digest(*parts: str) -> str:
+    """16 hex digits of the parts; where one part ends makes a difference."""
+    told = "".join([f"{len(part)}:{part}" for part in parts])
+    return blake2b(told.encode("utf-8", "surrogatepass"), digest_size=8).hexdigest()
+
+
+def exact(text: str) -> str:
+    return text.strip().lower()
+
+
+def plain(text: str) -> str:
+    """Lower case, one space between words, no punctuation; a text of nothing else keeps it."""
+    low = text.lower()
+    return _SPACE.sub(" ", _PUNCTUATION.sub(" ", low)).strip() or exact(low)
+
+
+def cut(text: str) -> str:
+    """The two ends of a long text, with a hash of what lies between."""
+    if len(text) <= TEXT_READ_MAX:
+        return text
+    half = TEXT_READ_MAX // 2
+    return f"{text[:half]} {digest(text[half:-half])} {text[-half:]}"
+
+
+def without_asides(text: str) -> str:
+    for begin, end in _ASIDES:
+        if begin in text:
+            head, *rest = text.split(begin)
+            text = head + "".join(part.partition(end)[2] for part in rest)
+    return text
+
+
+def nonceless(text: str) -> str:
+    """Without the values that their label calls meaningless: a request's id, a nonce, the time now, an attempt's number.
+
+    Other numbers and ids stay: they are what tells one page or one order from the next.
+    """
+    return _NONCES.sub(" ", text.lower())
+
+
+def idless(text: str) -> str:
+    """Without UUIDs and mixed strings of letters and digits; plain numbers stay."""
+    return _IDS.sub("#", text.lower())
+
+
+def numberless(text: str) -> str:
+    return _NUMBERS.sub("#", idless(text))
+
+
+def words(text: str) -> list[str]:
+    """Lower-case words and numbers, as they come."""
+    return _WORDS.findall(text.lower())
+
+
+def sketch(found: Iterable[str]) -> Sketch:
+    hashed = {zlib.crc32(word.encode("utf-8", "surrogatepass")) * 0x9E3779B1 & 0xFFFFFFFF for word in found}
+    return tuple(sorted(hashed)[:WORDS_KEPT])
+
+
+def similarity(one: Sketch, other: Sketch) -> float:
+    """Jaccard's index of the two sets of words, 0 to 1; estimated where a set was larger than WORDS_KEPT."""
+    if not one or not other:
+        return 0.0
+    mine, theirs = set(one), set(other)
+    together = mine | theirs
+    if len(one) == WORDS_KEPT or len(other) == WORDS_KEPT:
+        together = set(sorted(together)[:WORDS_KEPT])
+    return len(mine & theirs & together) / len(together)
+
+
+def canonical(value: Any) -> str:
+    """Arguments as JSON with sorted keys, in lower case, with single spaces and without nonces; a text that is JSON is
+    read first. Never raises."""
+    value = read_json(value)
+    if not isinstance(value, dict | list):
+        return _spaced(str(value)).lower()
+    kept = _without(value, _NONCE_KEYS, 0)
+    return _dumped(kept if kept or not value else value).lower()
+
+
+def argument_words(value: Any) -> list[str]:
+    """The words of all texts among arguments, without the arguments' names."""
+    return words(cut(" ".join(_leaves(read_json(value)))))
+
+
+def result_text(value: Any) -> str:
+    """A tool's answer as text without the times in it, unless it is nothing but times: then they are the answer."""
+    value = read_json(value)
+    if isinstance(value, dict | list):
+        kept = _without(value, _NONCE_KEYS | _TIME_KEYS, 0)
+        return plain(cut(_TIMES.sub(" ", _dumped(kept if kept or not value else value).lower())))
+    text = cut("" if value is None else str(value)).lower()
+    return plain(_TIMES.sub(" ", text)) or plain(text)
+
+
+def error_text(value: Any, arguments: Any) -> str:
+    """A failure as text, without numbers, ids and the very arguments that the tool was called with."""
+    text = cut(value if isinstance(value, str) else _dumped(value)).lower()
+    for argument in _leaves(read_json(arguments)):
+        if len(argument) >= 3:
+            text = text.replace(argument.lower(), " ")
+    return plain(numberless(_TIMES.sub(" ", text)))
+
+
+def outcome(name: str, value: Any, *, is_error: bool = False) -> Outcome:
+    """What the answer ``value`` of the tool ``name`` amounts to, by its words."""
+    value = read_json(value)
+    if is_error or _says_failed(value):
+        return Outcome.FAILED
+    text = value if isinstance(value, str) else _dumped(value)
+    found = words(text[:TEXT_READ_MAX])
+    if is_patient(name) and not _FINAL.search(text.lower()):
+        return Outcome.WAITING
+    if _says_nothing(value, len(found)):
+        return Outcome.EMPTY
+    if _says_not_yet(value, text, len(found)):
+        return Outcome.WAITING
+    return Outcome.OK
+
+
+def says_wait(text: str) -> bool:
+    """Whether a short text says that something is not there yet."""
+    return len(text) <= 10 * SHORT_WORDS_MAX and _NOT_YET.search(text.lower()) is not None
+
+
+def is_patient(name: str) -> bool:
+    """Whether a tool of this name is there to wait or to look again: sleep, get_job_status, heartbeat."""
+    return not _POLLERS.isdisjoint(word.lower() for word in _NAME_WORDS.findall(name))
+
+
+def read_json(value: Any) -> Any:
+    """What a JSON text says, else the value itself. Never raises."""
+    if not isinstance(value, str) or value.lstrip()[:1] not in ("{", "["):
+        return value
+    try:
+        return json.loads(value)
+    except (ValueError, RecursionError):
+        return value
+
+
+def _spaced(text: str) -> str:
+    return " ".join(text.split())
+
+
+def _dumped(value: Any) -> str:
+    try:
+        return json.dumps(value, sort_keys=True, ensure_ascii=False, separators=(", ", ": "), default=str)
+    except (ValueError, TypeError, RecursionError):
+        return str(value)
+
+
+def _without(value: Any, keys: frozenset[str], depth: int) -> Any:
+    if depth > DEPTH_MAX:
+        return value
+    if isinstance(value, Mapping):
+        return {
+            key: _without(inner, keys, depth + 1)
+            for key, inner in value.items()
+            if str(key).lower().replace("-", "_") not in keys
+        }
+    if isinstance(value, list):
+        return [_without(inner, keys, depth + 1) for inner in value]
+    return _spaced(value) if isinstance(value, str) else value
+
+
+def _leaves(value: Any, depth: int = 0) -> Iterable[str]:
+    if isinstance(value, str):
+        yield value
+    elif isinstance(value, dict | list) and depth <= DEPTH_MAX:
+        for inner in value.values() if isinstance(value, dict) else value:
+            yield from _leaves(inner, depth + 1)
+
+
+def _says_failed(value: Any) -> bool:
+    if isinstance(value, dict):
+        state = next((str(value[key]).lower() for key in _STATES if isinstance(value.get(key), str)), "")
+        return (
+            bool(value.get("error") or value.get("errors") or value.get("is_error") or value.get("isError"))
+            or value.get("success") is False
+            or value.get("ok") is False
+            or state in ("error", "failed", "failure")
+            or value.get("exit_code") not in (None, 0, "0", "")
+        )
+    return isinstance(value, str) and _FAILURE.match(value[:300].lower()) is not None
+
+
+def _says_nothing(value: Any, word_count: int) -> bool:
+    if isinstance(value, dict | list):
+        return not any(_has_news(inner) for inner in (value.values() if isinstance(value, dict) else value))
+    text = "" if value is None else str(value).strip()
+    return not text or (word_count <= _NOTHING_WORDS_MAX and _NOTHING.match(text.lower()) is not None)
+
+
+def _has_news(value: Any) -> bool:
+    return value not in (None, 0, "", False) and value != [] and value != {}
+
+
+def _says_not_yet(value: Any, text: str, word_count: int) -> bool:
+    if isinstance(value, dict):
+        for key in _STATES:
+            if isinstance(value.get(key), str):
+                return _NOT_YET.search(value[key].lower()) is not None
+    return word_count <= SHORT_WORDS_MAX and _NOT_YET.search(text.lower()) is not None
