@@ -22,6 +22,7 @@ from tracking.gateway.finish import Bill, Course
 from tracking.gateway.provider import Upstream
 from tracking.gateway.routing import Route, Routes, resolve
 from tracking.ledger import verbs
+from tracking.ledger.calls import Standing
 from tracking.models import Team
 
 SLACK_TOKENS = 32  # pieces of a stream are about a token each, not exactly
@@ -98,7 +99,7 @@ async def _attempt(asked: Asked, route: Route, attempt: int) -> tuple[Held, Upst
             finish.release(asked, held)
             finish.record(asked, route, Seen(), None, course)
         else:  # nobody knows what it cost: all that was held
-            owed = finish.bill(asked, route, held, Seen(is_usage_bad=True))
+            owed = await finish.bill(asked, route, held, Seen(is_usage_bad=True))
             finish.settle(asked, held, owed)
             finish.record(asked, route, Seen(), owed, course)
         raise
@@ -126,15 +127,15 @@ async def complete(asked: Asked) -> Answered:
         answer = None
     if not isinstance(answer, dict):
         seen = Seen()
-        _close(begun, seen, error="the provider's answer is no JSON object")
+        await _close(begun, seen, error="the provider's answer is no JSON object")
         raise UpstreamFailed("The provider's answer is no JSON object.", provider=begun.route.provider)
     seen = asked.dialect.answered(answer)
-    owed = _close(begun, seen)
+    owed = await _close(begun, seen)
     return Answered(begun, body, answer, seen, owed)
 
 
-def _close(begun: Begun, seen: Seen, *, error: str = "", notes: tuple[str, ...] = ()) -> Bill:
-    owed = finish.bill(begun.asked, begun.route, begun.held, seen)
+async def _close(begun: Begun, seen: Seen, *, error: str = "", notes: tuple[str, ...] = ()) -> Bill:
+    owed = await finish.bill(begun.asked, begun.route, begun.held, seen)
     finish.settle(begun.asked, begun.held, owed)
     begun.course.error, begun.course.notes = error, notes
     finish.record(begun.asked, begun.route, seen, owed, begun.course)
@@ -166,6 +167,7 @@ class _Stream:
         self.error = ""
         self.notes: tuple[str, ...] = ()
         self.is_cut = False
+        self.is_last = False  # an elastic hold that cannot grow any more
         self._ends_at = time.monotonic() + settings.LIMITS["gateway_stream_seconds"]
 
     def _first_held(self) -> int:
@@ -230,21 +232,33 @@ class _Stream:
         held, seen = self.begun.held, self.reader.seen
         if held.answer.budget is None or seen.usage is not None:
             return None
-        if seen.pieces + SLACK_TOKENS // 2 < self.held_tokens:
-            return None
         if not held.is_growing:
             return self._refusal() if seen.pieces > self.held_tokens + SLACK_TOKENS else None
-        more = held.ceiling.slice
-        usd = (held.ceiling.output_usd or Decimal(0)) * more
-        asked = self.begun.asked
-        grown = await pool.do(
-            verbs.extend(asked.caller.team_id, held.id, usd=usd, tokens=more, lease_ms=settings.LIMITS["hold_lease_ms"])
-        )
-        if not grown.is_held:
-            return self._refusal()
-        held.answer = replace(held.answer, held_usd=grown.held_usd, held_tokens=grown.held_tokens)
-        self.held_tokens += more
-        return None
+        if seen.pieces + SLACK_TOKENS // 2 >= self.held_tokens and not self.is_last:
+            await self._grow(held.ceiling.slice)
+        return self._refusal() if self.is_last and seen.pieces >= self.held_tokens else None
+
+    async def _grow(self, more: int) -> None:
+        """Hold for so many tokens more, or for as many as there still is money for; then it is the last time."""
+        held, asked = self.begun.held, self.begun.asked
+        each_usd = held.ceiling.output_usd or Decimal(0)
+        for _ in range(2):
+            extend = verbs.extend(
+                asked.caller.team_id,
+                held.id,
+                usd=each_usd * more,
+                tokens=more * asked.choices,
+                lease_ms=settings.LIMITS["hold_lease_ms"],
+            )
+            grown = await pool.do(extend)
+            if grown.is_held:
+                held.answer = replace(held.answer, held_usd=grown.held_usd, held_tokens=grown.held_tokens)
+                self.held_tokens += more
+                return
+            self.is_last = True
+            more = min(more, _payable(grown.budget, each_usd, asked.choices))
+            if more <= 0:
+                return
 
     def _refusal(self) -> dict[str, object]:
         budget = self.begun.held.answer.budget
@@ -277,4 +291,16 @@ class _Stream:
 
     async def _closed(self) -> None:
         await self.begun.upstream.close()
-        _close(self.begun, self.reader.end(), error=self.error, notes=self.notes)
+        await _close(self.begun, self.reader.end(), error=self.error, notes=self.notes)
+
+
+def _payable(budget: Standing | None, each_usd: Decimal, choices: int) -> int:
+    """Output tokens of each choice that the rest of a budget pays for."""
+    if budget is None:
+        return 0
+    found = [2**31]
+    if budget.free_usd is not None and each_usd:
+        found.append(int(budget.free_usd / each_usd))
+    if budget.free_tokens is not None:
+        found.append(budget.free_tokens // choices)
+    return min(found)

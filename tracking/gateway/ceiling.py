@@ -60,7 +60,7 @@ def ceiling(asked: Asked, route: Route, priced: Priced, *, is_exact: bool = Fals
         base_tokens=base_tokens,
         choices=asked.choices,
         wanted=wanted,
-        floor=min(settings.LIMITS["gateway_floor_tokens"], wanted),
+        floor=min(settings.LIMITS["gateway_floor_tokens"], -(-wanted // 4)),
         slice=settings.LIMITS["gateway_slice_tokens"] if asked.is_stream else 0,
     )
 

@@ -50,25 +50,29 @@ class Bill:
     is_estimated: bool
 
 
-def bill(asked: Asked, route: Route, held: Held, seen: Seen) -> Bill:
-    """From the provider's own counts; else from a count of the text, never above what was held."""
+async def bill(asked: Asked, route: Route, held: Held, seen: Seen) -> Bill:
+    """From the provider's own counts; else from a count of the text, in a thread, never above what was held."""
     if seen.is_usage_bad:
         usage = Usage(input_tokens=held.ceiling.base_tokens, output_tokens=held.answer.output_tokens * asked.choices)
         return Bill(usage, held.priced.cost(usage), held.answer.held_usd, True)
     if seen.usage is not None:
         cost = held.priced.cost(seen.usage)
         return Bill(seen.usage, cost, cost.total, cost.total is None and held.priced.rates is not None)
-    prompt = asked.dialect.prompt(asked.body)
-    most = held.ceiling.base_tokens
-    usage = Usage(
-        input_tokens=min(tokens.count(prompt, provider=route.provider, model=route.name), most),
-        output_tokens=0 if asked.dialect.is_embedding else tokens.estimate(seen.text, seen.pieces),
-    )
+    usage = await asyncio.to_thread(_counted, asked, route, held, seen)
     cost = held.priced.cost(usage)
     usd = cost.total
     if usd is not None and held.answer.budget is not None:
         usd = min(usd, held.answer.held_usd)
     return Bill(usage, cost, usd, True)
+
+
+def _counted(asked: Asked, route: Route, held: Held, seen: Seen) -> Usage:
+    prompt = asked.dialect.prompt(asked.body)
+    counted = tokens.count(prompt, provider=route.provider, model=route.name)
+    return Usage(
+        input_tokens=min(counted, held.ceiling.base_tokens),
+        output_tokens=0 if asked.dialect.is_embedding else tokens.estimate(seen.text, seen.pieces),
+    )
 
 
 def settle(asked: Asked, held: Held, owed: Bill) -> asyncio.Task[Answer | None]:

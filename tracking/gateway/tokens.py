@@ -13,12 +13,14 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-MESSAGE_TOKENS = 8  # roles, separators and names around each message
+MESSAGE_TOKENS = 4  # the role and the separators around each message
 IMAGE_TOKENS = 6_000  # the dearest picture of a large model; gpt-4o-mini's count more
 IMAGE_TOKENS_MINI = 50_000
 _MARGINS = {"openai": 1.0, "azure": 1.0, "anthropic": 1.5}
 _MARGIN = 1.1  # reliability 4.1
 _DATA_URL = "data:"
+_FRAME = frozenset({"role", "content", "type", "text"})  # of a message's JSON: the model is not told these words
+_FRAME_VALUES = frozenset({"role", "type"})
 _PIECE = 20_000  # characters handed to the tokenizer at once; a cut costs one token at most
 
 
@@ -31,7 +33,7 @@ def bound(prompt: Any, *, model: str) -> int:
 def count(prompt: Any, *, provider: str, model: str) -> int:
     """About as many tokens as the prompt is, with a margin upward for tokenizers that are not OpenAI's."""
     texts: list[str] = []
-    images, messages = _collect(prompt, texts)
+    images, messages = _collect(prompt, texts, without=_FRAME)
     tokens = sum(_tokens(text) for text in texts)
     margin = _MARGINS.get(provider, _MARGIN)
     return int(tokens * margin) + messages * MESSAGE_TOKENS + images * _image_tokens(model)
@@ -82,7 +84,7 @@ def _measure(value: Any) -> tuple[int, int, int]:
     )
 
 
-def _collect(root: Any, texts: list[str]) -> tuple[int, int]:
+def _collect(root: Any, texts: list[str], *, without: frozenset[str] = frozenset()) -> tuple[int, int]:
     images = messages = 0
     waiting = [root]
     while waiting:
@@ -96,9 +98,9 @@ def _collect(root: Any, texts: list[str]) -> tuple[int, int]:
             if value.get("type") in ("image_url", "image", "input_image", "input_file", "file", "document"):
                 images += 1
                 continue
-            messages += 1
-            texts.extend(value)
-            waiting.extend(value.values())
+            messages += "role" in value
+            texts.extend(name for name in value if name not in without)
+            waiting.extend(item for name, item in value.items() if name not in without or name not in _FRAME_VALUES)
         elif isinstance(value, list):
             waiting.extend(value)
         elif value is not None:
