@@ -5,6 +5,7 @@ htmx asks the same address for a part of it, named by its target: the list, olde
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Any
@@ -112,8 +113,10 @@ def run_list(request: HttpRequest) -> HttpResponse:
     asked = _asked(request, team)
     part = _part(request)
     if part == "older":
-        return render(request, "dashboards/_runs_rows.html", _rows(request, team, asked))
-    context = _rows(request, team, asked) | _summary(request, team, asked)
+        return render(request, "dashboards/_runs_rows.html", _rows(request, team, asked, ()))
+    found = run_facets(team.pk, asked.filters) if not asked.problems else None
+    starters = [name for name, _ in found.facets["starts"].counts] if found else []
+    context = _rows(request, team, asked, starters) | _summary(request, team, asked, found)
     if part == "list":
         return render(request, "dashboards/_runs_list.html", context)
     return render(request, "dashboards/runs.html", context)
@@ -201,16 +204,18 @@ def _part(request: HttpRequest) -> str:
 # --- rows -----------------------------------------------------------------------------------------------------------
 
 
-def _rows(request: HttpRequest, team: Team, asked: Asked) -> dict[str, Any]:
+def _rows(request: HttpRequest, team: Team, asked: Asked, starters: Sequence[str]) -> dict[str, Any]:
+    """The list, and the colours of its agents and of those who start runs."""
     cursor = request.GET.get("cursor") or None
     page = None if asked.problems else runs(team.pk, asked.filters, sort=asked.sort, cursor=cursor)
     found = page.runs if page else []
     now = datetime.now(UTC)
-    colours = agent_colours(team.pk, [name for run in found for name in run.agents])
+    colours = agent_colours(team.pk, [*starters, *(name for run in found for name in run.agents)])
     return {
         "asked": asked,
         "period": asked.period,
         "rows": [run_row(run, columns=asked.columns, colours=colours, now=now) for run in found],
+        "colours": colours,
         "next_cursor": page.next_cursor if page else None,
         "is_continued": cursor is not None,
         "now_text": now.isoformat(timespec="milliseconds"),
@@ -243,8 +248,7 @@ def _heads(asked: Asked) -> list[dict[str, Any]]:
 # --- what stands round the rows -------------------------------------------------------------------------------------
 
 
-def _summary(request: HttpRequest, team: Team, asked: Asked) -> dict[str, Any]:
-    found = run_facets(team.pk, asked.filters) if not asked.problems else None
+def _summary(request: HttpRequest, team: Team, asked: Asked, found: RunFacets | None) -> dict[str, Any]:
     context: dict[str, Any] = {
         "facets": _facets(asked, found) if found else [],
         "hint": SEARCH_HINT,
@@ -254,7 +258,6 @@ def _summary(request: HttpRequest, team: Team, asked: Asked) -> dict[str, Any]:
         "facet_names": [name for name, _, _ in _FACETS],
         "column_words": COLUMNS,
         "is_live": asked.period.is_live and asked.sort.order is ORDERS["started_at"] and not asked.problems,
-        "starter_colours": agent_colours(team.pk, [name for name, _ in found.facets["starts"].counts]) if found else {},
     }
     if found is None:
         return context
