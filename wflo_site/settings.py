@@ -56,6 +56,7 @@ LIMITS: dict[str, int] = {
     "palette_runs_searched": 5_000,
     "facets_remembered": 32,
     "facets_remembered_seconds": 10,
+    "facet_combinations_remembered": 1_000,
     "reprice_runs_at_once": 200,
     "page_rows_max": 500,
     "usage_rows_max": 10_000,
