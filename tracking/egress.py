@@ -181,6 +181,8 @@ def _why(error: Exception, was_cut: bool, target: Target) -> str:
         return f"{target.host} does not speak TLS on port {target.port}."
     if isinstance(error, ConnectionRefusedError):
         return f"{target.host} refuses connections on port {target.port}."
+    if isinstance(error, http.client.RemoteDisconnected):
+        return f"{target.host} closed the connection without an answer."
     if isinstance(error, OSError):
         return f"The connection to {target.host} failed."
     return f"{target.host} did not answer as a web server does."

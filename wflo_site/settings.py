@@ -31,6 +31,8 @@ CSRF_TRUSTED_ORIGINS = [WFLO_PUBLIC_URL]
 
 # Networks that teams' webhooks and other destinations may reach though they are not public, with spaces between.
 WFLO_ALLOW_PRIVATE_EGRESS = env_networks("WFLO_ALLOW_PRIVATE_EGRESS")
+# The mail server that alerts are sent through.
+WFLO_SMTP_URL = env_str("WFLO_SMTP_URL")
 
 # What the first start makes (manage.py bootstrap). WFLO_API_KEY becomes a key with all scopes.
 WFLO_TEAM = env_str("WFLO_TEAM", "My team")
@@ -98,6 +100,21 @@ LIMITS: dict[str, int] = {
     "egress_seconds": 10,
     "egress_answer_bytes": 64 * 2**10,
     "egress_addresses": 4,
+    "apprise_seconds": 15,
+    "destinations_per_team": 50,
+    "recipients_per_destination": 20,
+    "alert_payload_bytes": 32 * 2**10,
+    "alerts_at_once": 200,
+    "alerts_per_round": 500,
+    "alerts_kept_days": 400,
+    "alert_rules_per_team": 100,
+    "delivery_lease_seconds": 120,
+    "deliveries_per_round": 2_000,
+    "deliveries_per_webhook": 20,
+    "deliveries_gathered": 200,
+    "deliveries_waiting_per_destination": 2_000,
+    "deliveries_kept_days": 30,
+    "quiet_seconds": 30,
 }
 
 # --- money ----------------------------------------------------------------------------------------------------------

@@ -22,13 +22,17 @@ class Received:
 
 @dataclass(slots=True)
 class HttpReceiver:
-    """``statuses`` are given in turn, then 204. A status of 0 closes the connection without a word."""
+    """``statuses`` are given in turn, then 204. A status of 0 closes the connection without a word.
+
+    ``hold``: two events; the first is set when a request is there, and it is answered when the second is.
+    """
 
     port: int
     got: list[Received] = field(default_factory=list)
     statuses: list[int] = field(default_factory=list)
     answer: bytes = b""
     headers: dict[str, str] = field(default_factory=dict)
+    hold: tuple[threading.Event, threading.Event] | None = None
 
     @property
     def url(self) -> str:
@@ -41,6 +45,10 @@ def http_receiver() -> Iterator[HttpReceiver]:
         def do_POST(self) -> None:
             body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
             receiver.got.append(Received(self.path, dict(self.headers.items()), body))
+            if receiver.hold:
+                arrived, go_on = receiver.hold
+                arrived.set()
+                go_on.wait()
             status = receiver.statuses.pop(0) if receiver.statuses else 204
             if not status:
                 return
@@ -94,6 +102,7 @@ def mail_receiver() -> Iterator[MailReceiver]:
                     self._say("354 go on")
                     receiver.got.append(self._mail())
                     receiver.recipients.append(recipients)
+                    recipients = []
                 self._say("221 bye" if word == "QUIT" else "250 fine")
                 if word == "QUIT":
                     return
