@@ -104,6 +104,7 @@ class Refused(WfloServerError):
     status = 429
     may_retry = False  # governance: the same again would be refused again
     retry_after_s: float | None = None
+    call_id = ""  # by which a person finds out why
 
     def __init__(self, message: str | None = None, *, field: str | None = None, **details: object) -> None:
         super().__init__(message, field=field)

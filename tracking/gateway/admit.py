@@ -223,6 +223,7 @@ def _figures(run: str, budget: Standing, answer: Answer) -> dict[str, Any]:
         "current_cost": float(budget.spent_usd or 0) if in_money else budget.spent_tokens,
         "held": float(budget.held_usd or 0) if in_money else budget.held_tokens,
         "available": float(budget.free_usd or 0) if in_money else budget.free_tokens,
+        "starts_at": budget.starts_at.isoformat() if budget.starts_at is not None else None,
         "unit": "usd" if in_money else "tokens",
         "free_at": free_at.isoformat() if free_at is not None else None,
     }

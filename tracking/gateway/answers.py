@@ -44,6 +44,8 @@ def error_of(error: WfloServerError) -> dict[str, Any]:
         found["agentwall_code"] = _AGENTWALL[error.code]
     if isinstance(error, Refused):
         found |= error.details
+        if error.call_id:
+            found["request_id"] = error.call_id
     if isinstance(error, InvalidCall):
         found["details"] = [{"field": error.field, "message": error.message}]
     if isinstance(error, UpstreamFailed):
@@ -60,6 +62,8 @@ def headers_of(error: WfloServerError) -> list[tuple[bytes, bytes]]:
         headers.append((b"x-should-retry", b"false"))
     elif wait_s is not None:
         headers.append((b"retry-after", b"%d" % min(max(math.ceil(wait_s), 1), RETRY_AFTER_S_MAX)))
+    if isinstance(error, Refused) and error.call_id:
+        headers.append((b"x-wflo-call-id", error.call_id.encode()))
     if error.status == 401:
         headers.append((b"www-authenticate", b'Bearer realm="wflo"'))
     if error.status == 405:

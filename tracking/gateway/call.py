@@ -11,7 +11,7 @@ from decimal import Decimal
 import orjson
 from django.conf import settings
 
-from tracking.errors import BudgetExceeded, TeamNotActive, UpstreamFailed
+from tracking.errors import BudgetExceeded, Refused, TeamNotActive, UpstreamFailed
 from tracking.gateway import finish, pool, provider
 from tracking.gateway.admit import Held, admit
 from tracking.gateway.asked import Asked
@@ -65,6 +65,15 @@ class Answered:
 
 async def begin(asked: Asked) -> Begun:
     """Everything before the first byte of an answer. Raises the errors of ``Refused``, UpstreamFailed, Unavailable."""
+    try:
+        return await _begin(asked)
+    except Refused as error:
+        error.call_id = str(asked.id)
+        finish.refused(asked, error)
+        raise
+
+
+async def _begin(asked: Asked) -> Begun:
     began_ns = time.time_ns()
     _check_team(asked)
     routes = await resolve(asked.caller, asked.model)

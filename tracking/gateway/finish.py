@@ -15,7 +15,7 @@ from uuid import UUID
 import orjson
 from django.conf import settings
 
-from tracking.errors import Unavailable
+from tracking.errors import BudgetExceeded, Refused, Unavailable
 from tracking.gateway import pool, tokens
 from tracking.gateway.admit import Held
 from tracking.gateway.asked import Asked
@@ -130,6 +130,19 @@ async def drain() -> None:
     """Wait for what goes on behind answered calls. For the end of the process."""
     while _tasks:
         await asyncio.wait(list(_tasks), timeout=10)
+
+
+def refused(asked: Asked, error: Refused) -> None:
+    """Note a call that is not made, for whoever asks why."""
+    budget_id = error.details.get("budget_id") if error.code == BudgetExceeded.code else None
+    window = error.details.get("starts_at") or ""
+    parameters = {
+        "team": asked.caller.team_id, "id": asked.id, "code": error.code, "status": error.status,
+        "message": error.message, "details": orjson.dumps(error.details, default=str).decode(),
+        "key": asked.caller.key_id or "", "run": asked.run, "agent": asked.agent, "user": asked.user,
+        "model": asked.model, "dedupe_key": f"budget:{budget_id}:refused:{window}" if budget_id else "",
+    }  # fmt: skip
+    behind(pool.do(Statement(statements("gateway")["refuse"], parameters, len)))
 
 
 # --- leases -------------------------------------------------------------------------------------------------------------

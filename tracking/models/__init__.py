@@ -11,6 +11,7 @@ from tracking.models.gateway import (
     ModelAlias,
     ModelGroup,
     ProviderCredential,
+    Refusal,
     RunControl,
 )
 from tracking.models.runs import Agent, Payload, Run, Span
@@ -41,6 +42,7 @@ __all__ = [
     "PriceChange",
     "ProviderCredential",
     "Repricing",
+    "Refusal",
     "Reservation",
     "Run",
     "RunControl",

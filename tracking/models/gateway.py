@@ -188,3 +188,30 @@ class CacheDay(models.Model):
 
     def __str__(self) -> str:
         return f"{self.model} on {self.day}"
+
+
+class Refusal(models.Model):
+    """A call the gateway did not make, and why: what "why was I blocked?" is answered from."""
+
+    pk = models.CompositePrimaryKey("team_id", "id")
+    team = models.ForeignKey(Team, on_delete=models.CASCADE, related_name="+")
+    id = models.UUIDField()  # of the call: the answer told it
+    at = models.DateTimeField()
+    code = models.CharField(max_length=40)
+    status = models.SmallIntegerField()
+    message = models.TextField()
+    details = models.JSONField(default=dict)
+    key_id = models.CharField(max_length=64, blank=True)
+    run = models.CharField(max_length=128, blank=True)
+    agent = models.CharField(max_length=200, blank=True)
+    end_user = models.CharField(max_length=256, blank=True)
+    model = models.CharField(max_length=200, blank=True)
+
+    class Meta:
+        indexes: ClassVar = [
+            models.Index(fields=["team", "-at"], name="refusal_by_team"),  # gateway page
+            models.Index(fields=["at"], name="refusal_old"),  # clearing away
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.code}: {self.id}"

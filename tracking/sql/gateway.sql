@@ -21,6 +21,21 @@ SELECT s.outcome, s.output_tokens, s.held_usd, s.held_tokens, s.budget_id, s.bud
 FROM ledger_settle(%(team)s, %(id)s, %(usd)s::numeric, %(tokens)s::bigint, %(is_estimated)s, %(detail)s::jsonb) s
 LEFT JOIN run ON true;
 
+-- refuse: note a call that was not made; of a budget's first refusal in its window somebody is told, and its run is marked.
+WITH told AS (
+  INSERT INTO tracking_alert (id, team_id, kind, severity, dedupe_key, run, agent, payload, opened_at, last_at, times)
+  SELECT gen_random_uuid(), %(team)s::bigint, 'budget', 'critical', %(dedupe_key)s::text, left(%(run)s::text, 128), left(%(agent)s::text, 200),
+         %(details)s::jsonb || '{"percent": 100, "is_refusal": true}', now(), now(), 1
+  WHERE %(dedupe_key)s::text <> ''
+  ON CONFLICT (team_id, dedupe_key) DO UPDATE SET last_at = now(), times = tracking_alert.times + 1
+), marked AS (
+  UPDATE tracking_run SET budget_exceeded = true
+  WHERE %(dedupe_key)s::text <> '' AND team_id = %(team)s::bigint AND external_id = %(run)s::text AND NOT budget_exceeded
+)
+INSERT INTO tracking_refusal (team_id, id, at, code, status, message, details, key_id, run, agent, end_user, model)
+VALUES (%(team)s::bigint, %(id)s::uuid, now(), %(code)s::text, %(status)s::int, %(message)s::text, %(details)s::jsonb, %(key)s::text, %(run)s::text, %(agent)s::text, %(user)s::text, %(model)s::text)
+ON CONFLICT DO NOTHING RETURNING 1;
+
 -- routes: the groups a team may name, with what is behind them.
 SELECT g.id, g.name, g.cache_seconds, d.id, d.model, d.api_base, d.sealed_key, d.priority, d.weight, d.rpm, d.tpm, d.timeout_seconds
 FROM tracking_modelgroup g

@@ -6,7 +6,7 @@ from decimal import Decimal
 from typing import Any
 
 from tests.tracking.gateway.conftest import INPUT_USD, OUTPUT_USD, Gateway
-from tracking.models import LedgerEntry, Run, Span
+from tracking.models import Alert, LedgerEntry, Refusal, Run, Span
 from wflo_site.processes import wait_until
 
 
@@ -77,6 +77,9 @@ def test_a_broke_team_is_told_which_budget_and_how_it_stands(gateway: Gateway) -
     assert (error["type"], error["budget_id"], error["run_id"]) == ("budget_exceeded", str(budget.pk), "r")
     assert error["limit"] == 1e-07
     assert gateway.provider.requests == []
+    assert error["request_id"] == answer.headers["x-wflo-call-id"]
+    assert wait_until(lambda: Refusal.objects.filter(team=gateway.team, id=error["request_id"]).exists(), seconds=5)
+    assert Alert.objects.get(team=gateway.team).payload["budget"] == "all"
 
 
 def test_max_tokens_is_lowered_to_what_is_left(gateway: Gateway) -> None:
