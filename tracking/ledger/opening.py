@@ -137,8 +137,8 @@ def _of_run(team_id: int, run: str, since: datetime | None) -> Used:
         trace = UUID(hex=run)
     except ValueError:
         trace = None
+    parameters: dict[str, Any] = {"team": team_id, "run": run, "trace": trace, "since": since}
     with connection.cursor() as cursor:
-        parameters = {"team": team_id, "run": run, "trace": trace, "since": since}
         cursor.execute(statements("budgets")["run_used"], parameters)
         usd, tokens, unpriced = cursor.fetchone()
     return Used(run, usd, int(tokens), unpriced)
