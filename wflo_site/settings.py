@@ -78,6 +78,8 @@ LIMITS: dict[str, int] = {
     "budget_subjects_opened": 20_000,
     "budget_lock_ms": 5_000,
     "budget_raise_days": 31,
+    "what_if_days": 92,
+    "what_if_entries": 100_000,
     "price_check_seconds": 2,
     "prices_remembered": 20_000,
     "run_idle_minutes": 30,
