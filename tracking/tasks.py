@@ -9,7 +9,8 @@ from celery import shared_task
 from django.conf import settings
 from kombu.exceptions import OperationalError
 
-from tracking import retention, runs
+from tracking import alert_watch, retention, runs
+from tracking.alerts import deliver, outbox
 from tracking.audit import SYSTEM, Actor
 from tracking.demo import team as demo_team
 from tracking.errors import Unavailable
@@ -40,6 +41,21 @@ def close_idle_runs() -> None:
 def keep_partitions() -> None:
     retention.make_partitions()
     retention.drop_old()
+
+
+@shared_task
+def deliver_alerts() -> None:
+    deliver.deliver()
+
+
+@shared_task
+def watch_rules() -> None:
+    alert_watch.watch()
+
+
+@shared_task
+def clear_alerts() -> None:
+    outbox.clear()
 
 
 @shared_task

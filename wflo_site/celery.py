@@ -75,6 +75,21 @@ app.conf.update(
             "schedule": timedelta(minutes=1),
             "options": {"expires": 60},
         },
+        "deliver alerts": {
+            "task": "tracking.tasks.deliver_alerts",
+            "schedule": timedelta(seconds=5),
+            "options": {"expires": 5},
+        },
+        "watch alert rules": {
+            "task": "tracking.tasks.watch_rules",
+            "schedule": timedelta(minutes=1),
+            "options": {"expires": 60},
+        },
+        "clear old alerts": {
+            "task": "tracking.tasks.clear_alerts",
+            "schedule": crontab(minute="37"),
+            "options": {"expires": 30 * 60},
+        },
         "make and drop partitions": {
             "task": "tracking.tasks.keep_partitions",
             "schedule": crontab(minute="7"),

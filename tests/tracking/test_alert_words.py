@@ -104,9 +104,9 @@ SENTENCES = [
         "/runs?from=now-3h",
     ),
     (
-        Told("spike", {"spent_usd": "41.2", "usual_usd": "13.1", "hour": "14:00"}),
+        Told("spike", {"spent_usd": "41.2", "usual_usd": "13.1", "weekday": "Thursday"}),
         "Today costs 3.1 times the usual",
-        "$41.20 so far; usually it is $13.10 by 14:00. See who spends it.",
+        "$41.20 so far; usually it is $13.10 by now on a Thursday. See who spends it.",
         "/costs?from=now/d",
     ),
     (

@@ -41,20 +41,23 @@ def open_once(
     run: str = "",
     agent: str = "",
     now: datetime | None = None,
+    counts: bool = True,
 ) -> Opened:
     """Within the caller's transaction. ``payload`` holds what tracking.alerts.words says of the kind, as JSON takes it.
 
-    ``dedupe_key`` says what is the same, such as "loop:<run>"; begin it with the kind.
+    ``dedupe_key`` says what is the same, such as "loop:<run>"; begin it with the kind. ``counts`` False: not the same
+    once more, but still the same.
     """
     values: dict[str, Any] = {
         "team": team.pk if isinstance(team, Team) else team,
         "kind": Kind(kind).value,
         "severity": Severity(severity).value,
-        "key": _key(dedupe_key),
+        "key": stored_key(dedupe_key),
         "run": _plain(run)[:128],
         "agent": _plain(agent)[:200],
         "payload": payload_json(payload or {}),
         "now": now or datetime.now(UTC),
+        "more": int(counts),
     }
     with connection.cursor() as cursor:
         cursor.execute(statements("alerts")["open_once"], values)
@@ -74,7 +77,7 @@ def resolve(team: Team, ids: Iterable[UUID], *, actor: Actor) -> int:
 
 def resolve_key(team: Team, dedupe_key: str) -> bool:
     """What the clock opened is over. False when it was not open."""
-    open_ones = Alert.objects.filter(team=team, dedupe_key=_key(dedupe_key), resolved_at=None)
+    open_ones = Alert.objects.filter(team=team, dedupe_key=stored_key(dedupe_key), resolved_at=None)
     return bool(open_ones.update(resolved_at=datetime.now(UTC)))
 
 
@@ -128,7 +131,7 @@ def _change(
     return len(alerts)
 
 
-def _key(text: str) -> str:
-    """At most 400 characters: what is longer is told apart by a hash of its end."""
+def stored_key(text: str) -> str:
+    """As it is kept. At most 400 characters: what is longer is told apart by a hash of its end."""
     text = str(_plain(text))
     return text if len(text) <= 400 else f"{text[:335]}:{hashlib.sha256(text.encode()).hexdigest()}"

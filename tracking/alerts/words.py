@@ -11,7 +11,7 @@ credit    left, of
 unpriced  models, calls
 errors    percent, threshold, errors, calls, since
 latency   p95_ms, threshold, calls, since
-spike     spent_usd, usual_usd, percent, hour
+spike     spent_usd, usual_usd, percent, weekday
 drift     budget, subject, said_usd, entries_usd
 stuck     what, since
 
@@ -185,7 +185,7 @@ def _spike(facts: Mapping[str, Any], alert: Told) -> Words:
     spent, usual = _number(facts.get("spent_usd")), _number(facts.get("usual_usd"))
     more = f" {_plain(round(spent / usual, 1))} times the usual" if spent is not None and usual else " more than usual"
     who = f"{_agent(alert)} costs" if alert.agent else "Today costs"
-    by = f" by {clean(facts['hour'])}" if facts.get("hour") else " by now"
+    by = f" by now on a {clean(facts['weekday'])}" if facts.get("weekday") else " by now"
     what = f"{usd(spent)} so far; usually it is {usd(usual)}{by}." if usual is not None else f"{usd(spent)} so far."
     agent = f"&agent={quote(alert.agent, safe='')}" if alert.agent else ""
     return Words(f"{who}{more}", what, "See who spends it.", f"/costs?from=now/d{agent}")

@@ -10,93 +10,243 @@ from django.db import migrations, models
 
 
 class Migration(migrations.Migration):
-
     dependencies = [
-        ('tracking', '0006_gateway'),
+        ("tracking", "0006_gateway"),
     ]
 
     operations = [
         migrations.AlterField(
-            model_name='alert',
-            name='kind',
-            field=models.CharField(choices=[('budget', 'Budget'), ('loop', 'Loop'), ('killed', 'run killed'), ('circuit', 'Circuit'), ('credit', 'Credit'), ('unpriced', 'cost unknown'), ('errors', 'error rate'), ('latency', 'Latency'), ('spike', 'cost spike'), ('drift', 'ledger drift'), ('overage', 'over the limit'), ('stuck', 'Stuck')], max_length=12),
+            model_name="alert",
+            name="kind",
+            field=models.CharField(
+                choices=[
+                    ("budget", "Budget"),
+                    ("loop", "Loop"),
+                    ("killed", "run killed"),
+                    ("circuit", "Circuit"),
+                    ("credit", "Credit"),
+                    ("unpriced", "cost unknown"),
+                    ("errors", "error rate"),
+                    ("latency", "Latency"),
+                    ("spike", "cost spike"),
+                    ("drift", "ledger drift"),
+                    ("overage", "over the limit"),
+                    ("stuck", "Stuck"),
+                ],
+                max_length=12,
+            ),
+        ),
+        migrations.AddIndex(
+            model_name="alert",
+            index=models.Index(
+                condition=models.Q(("resolved_at", None)), fields=["team", "-opened_at"], name="alert_open"
+            ),
         ),
         migrations.CreateModel(
-            name='Destination',
+            name="Destination",
             fields=[
-                ('id', models.UUIDField(default=uuid.uuid4, editable=False, primary_key=True, serialize=False)),
-                ('name', models.CharField(max_length=120, validators=[tracking.models.teams.one_line])),
-                ('kind', models.CharField(choices=[('email', 'e-mail'), ('slack', 'Slack'), ('webhook', 'Webhook'), ('apprise', 'another service')], max_length=8)),
-                ('address', models.BinaryField()),
-                ('shown', models.CharField(max_length=200)),
-                ('signing', models.BinaryField(null=True)),
-                ('alert_kinds', django.contrib.postgres.fields.ArrayField(base_field=models.CharField(choices=[('budget', 'Budget'), ('loop', 'Loop'), ('killed', 'run killed'), ('circuit', 'Circuit'), ('credit', 'Credit'), ('unpriced', 'cost unknown'), ('errors', 'error rate'), ('latency', 'Latency'), ('spike', 'cost spike'), ('drift', 'ledger drift'), ('overage', 'over the limit'), ('stuck', 'Stuck')], max_length=12), blank=True, null=True, size=None)),
-                ('severity_least', models.CharField(choices=[('low', 'Low'), ('high', 'High'), ('critical', 'Critical')], default='low', max_length=8)),
-                ('events', django.contrib.postgres.fields.ArrayField(base_field=models.CharField(choices=[('run.completed', 'Run Completed'), ('run.failed', 'Run Failed'), ('run.killed', 'Run Killed'), ('job.completed', 'Job Completed'), ('job.failed', 'Job Failed')], max_length=20), blank=True, default=list, size=None)),
-                ('muted_until', models.DateTimeField(blank=True, null=True)),
-                ('quiet_until', models.DateTimeField(blank=True, null=True)),
-                ('tried_at', models.DateTimeField(blank=True, null=True)),
-                ('tried_error', models.CharField(blank=True, max_length=300)),
-                ('created_at', models.DateTimeField(auto_now_add=True)),
-                ('created_by', models.ForeignKey(blank=True, null=True, on_delete=django.db.models.deletion.SET_NULL, related_name='+', to=settings.AUTH_USER_MODEL)),
-                ('team', models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='destinations', to='tracking.team')),
+                ("id", models.UUIDField(default=uuid.uuid4, editable=False, primary_key=True, serialize=False)),
+                ("name", models.CharField(max_length=120, validators=[tracking.models.teams.one_line])),
+                (
+                    "kind",
+                    models.CharField(
+                        choices=[
+                            ("email", "e-mail"),
+                            ("slack", "Slack"),
+                            ("webhook", "Webhook"),
+                            ("apprise", "another service"),
+                        ],
+                        max_length=8,
+                    ),
+                ),
+                ("address", models.BinaryField()),
+                ("shown", models.CharField(max_length=200)),
+                ("signing", models.BinaryField(null=True)),
+                (
+                    "alert_kinds",
+                    django.contrib.postgres.fields.ArrayField(
+                        base_field=models.CharField(
+                            choices=[
+                                ("budget", "Budget"),
+                                ("loop", "Loop"),
+                                ("killed", "run killed"),
+                                ("circuit", "Circuit"),
+                                ("credit", "Credit"),
+                                ("unpriced", "cost unknown"),
+                                ("errors", "error rate"),
+                                ("latency", "Latency"),
+                                ("spike", "cost spike"),
+                                ("drift", "ledger drift"),
+                                ("overage", "over the limit"),
+                                ("stuck", "Stuck"),
+                            ],
+                            max_length=12,
+                        ),
+                        blank=True,
+                        null=True,
+                        size=None,
+                    ),
+                ),
+                (
+                    "severity_least",
+                    models.CharField(
+                        choices=[("low", "Low"), ("high", "High"), ("critical", "Critical")],
+                        default="low",
+                        max_length=8,
+                    ),
+                ),
+                (
+                    "events",
+                    django.contrib.postgres.fields.ArrayField(
+                        base_field=models.CharField(
+                            choices=[
+                                ("run.completed", "Run Completed"),
+                                ("run.failed", "Run Failed"),
+                                ("run.killed", "Run Killed"),
+                                ("job.completed", "Job Completed"),
+                                ("job.failed", "Job Failed"),
+                            ],
+                            max_length=20,
+                        ),
+                        blank=True,
+                        default=list,
+                        size=None,
+                    ),
+                ),
+                ("muted_until", models.DateTimeField(blank=True, null=True)),
+                ("quiet_until", models.DateTimeField(blank=True, null=True)),
+                ("tried_at", models.DateTimeField(blank=True, null=True)),
+                ("tried_error", models.CharField(blank=True, max_length=300)),
+                ("created_at", models.DateTimeField(auto_now_add=True)),
+                (
+                    "created_by",
+                    models.ForeignKey(
+                        blank=True,
+                        null=True,
+                        on_delete=django.db.models.deletion.SET_NULL,
+                        related_name="+",
+                        to=settings.AUTH_USER_MODEL,
+                    ),
+                ),
+                (
+                    "team",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.CASCADE, related_name="destinations", to="tracking.team"
+                    ),
+                ),
             ],
         ),
         migrations.CreateModel(
-            name='Delivery',
+            name="Delivery",
             fields=[
-                ('id', models.UUIDField(default=uuid.uuid4, editable=False, primary_key=True, serialize=False)),
-                ('opened_at', models.DateTimeField(blank=True, null=True)),
-                ('event', models.CharField(max_length=20)),
-                ('payload', models.JSONField(default=dict)),
-                ('state', models.CharField(choices=[('waiting', 'Waiting'), ('delivered', 'Delivered'), ('given_up', 'given up')], default='waiting', max_length=9)),
-                ('attempts', models.IntegerField(default=0)),
-                ('next_at', models.DateTimeField()),
-                ('error', models.CharField(blank=True, max_length=300)),
-                ('created_at', models.DateTimeField()),
-                ('finished_at', models.DateTimeField(blank=True, null=True)),
-                ('alert', models.ForeignKey(blank=True, null=True, on_delete=django.db.models.deletion.CASCADE, related_name='deliveries', to='tracking.alert')),
-                ('team', models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='+', to='tracking.team')),
-                ('destination', models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='deliveries', to='tracking.destination')),
+                ("id", models.UUIDField(default=uuid.uuid4, editable=False, primary_key=True, serialize=False)),
+                ("opened_at", models.DateTimeField(blank=True, null=True)),
+                ("event", models.CharField(max_length=20)),
+                ("payload", models.JSONField(default=dict)),
+                (
+                    "state",
+                    models.CharField(
+                        choices=[("waiting", "Waiting"), ("delivered", "Delivered"), ("given_up", "given up")],
+                        default="waiting",
+                        max_length=9,
+                    ),
+                ),
+                ("attempts", models.IntegerField(default=0)),
+                ("next_at", models.DateTimeField()),
+                ("error", models.CharField(blank=True, max_length=300)),
+                ("created_at", models.DateTimeField()),
+                ("finished_at", models.DateTimeField(blank=True, null=True)),
+                (
+                    "alert",
+                    models.ForeignKey(
+                        blank=True,
+                        null=True,
+                        on_delete=django.db.models.deletion.CASCADE,
+                        related_name="deliveries",
+                        to="tracking.alert",
+                    ),
+                ),
+                (
+                    "team",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.CASCADE, related_name="+", to="tracking.team"
+                    ),
+                ),
+                (
+                    "destination",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.CASCADE,
+                        related_name="deliveries",
+                        to="tracking.destination",
+                    ),
+                ),
             ],
             options={
-                'verbose_name_plural': 'deliveries',
+                "verbose_name_plural": "deliveries",
             },
         ),
         migrations.CreateModel(
-            name='AlertRule',
+            name="AlertRule",
             fields=[
-                ('id', models.UUIDField(default=uuid.uuid4, editable=False, primary_key=True, serialize=False)),
-                ('kind', models.CharField(choices=[('errors', 'error rate'), ('latency', 'Latency'), ('spike', 'cost spike'), ('unpriced', 'cost unknown')], max_length=12)),
-                ('agent', models.CharField(blank=True, max_length=200, validators=[tracking.models.teams.one_line])),
-                ('threshold', models.DecimalField(decimal_places=3, max_digits=12, validators=[django.core.validators.MinValueValidator(0)])),
-                ('calls_least', models.PositiveIntegerField(default=0)),
-                ('severity', models.CharField(choices=[('low', 'Low'), ('high', 'High'), ('critical', 'Critical')], max_length=8)),
-                ('is_on', models.BooleanField(default=True)),
-                ('team', models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='alert_rules', to='tracking.team')),
+                ("id", models.UUIDField(default=uuid.uuid4, editable=False, primary_key=True, serialize=False)),
+                (
+                    "kind",
+                    models.CharField(
+                        choices=[
+                            ("errors", "error rate"),
+                            ("latency", "Latency"),
+                            ("spike", "cost spike"),
+                            ("unpriced", "cost unknown"),
+                        ],
+                        max_length=12,
+                    ),
+                ),
+                ("agent", models.CharField(blank=True, max_length=200, validators=[tracking.models.teams.one_line])),
+                (
+                    "threshold",
+                    models.DecimalField(
+                        decimal_places=3, max_digits=12, validators=[django.core.validators.MinValueValidator(0)]
+                    ),
+                ),
+                ("calls_least", models.PositiveIntegerField(default=0)),
+                (
+                    "severity",
+                    models.CharField(
+                        choices=[("low", "Low"), ("high", "High"), ("critical", "Critical")], max_length=8
+                    ),
+                ),
+                ("is_on", models.BooleanField(default=True)),
+                (
+                    "team",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.CASCADE, related_name="alert_rules", to="tracking.team"
+                    ),
+                ),
             ],
             options={
-                'constraints': [models.UniqueConstraint(fields=('team', 'kind', 'agent'), name='alert_rule_once')],
+                "constraints": [models.UniqueConstraint(fields=("team", "kind", "agent"), name="alert_rule_once")],
             },
         ),
         migrations.AddIndex(
-            model_name='destination',
-            index=models.Index(fields=['team', 'created_at'], name='destination_by_team'),
+            model_name="destination",
+            index=models.Index(fields=["team", "created_at"], name="destination_by_team"),
         ),
         migrations.AddIndex(
-            model_name='delivery',
-            index=models.Index(condition=models.Q(('state', 'waiting')), fields=['next_at'], name='delivery_due'),
+            model_name="delivery",
+            index=models.Index(condition=models.Q(("state", "waiting")), fields=["next_at"], name="delivery_due"),
         ),
         migrations.AddIndex(
-            model_name='delivery',
-            index=models.Index(fields=['destination', '-created_at'], name='delivery_by_destination'),
+            model_name="delivery",
+            index=models.Index(fields=["destination", "-created_at"], name="delivery_by_destination"),
         ),
         migrations.AddIndex(
-            model_name='delivery',
-            index=models.Index(fields=['finished_at'], name='delivery_finished'),
+            model_name="delivery",
+            index=models.Index(fields=["finished_at"], name="delivery_finished"),
         ),
         migrations.AddConstraint(
-            model_name='delivery',
-            constraint=models.UniqueConstraint(fields=('team', 'destination', 'alert', 'opened_at'), name='delivery_once'),
+            model_name="delivery",
+            constraint=models.UniqueConstraint(
+                fields=("team", "destination", "alert", "opened_at"), name="delivery_once"
+            ),
         ),
     ]

@@ -53,7 +53,9 @@ class Alert(models.Model):
     class Meta:
         constraints: ClassVar = [models.UniqueConstraint(fields=["team", "dedupe_key"], name="alert_once")]
         indexes: ClassVar = [
-            models.Index(fields=["team", "-opened_at"], name="alert_by_team"),  # alerts page, home
+            models.Index(fields=["team", "-opened_at"], name="alert_by_team"),  # alerts page
+            # the count in the navigation, home, and what the clock opened
+            models.Index(fields=["team", "-opened_at"], condition=models.Q(resolved_at=None), name="alert_open"),
             models.Index(fields=["opened_at"], condition=models.Q(delivered_at=None), name="alert_to_deliver"),
         ]
 

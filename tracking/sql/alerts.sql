@@ -8,13 +8,13 @@ ON CONFLICT (team_id, dedupe_key) DO UPDATE SET
   severity = excluded.severity,
   run = excluded.run,
   agent = excluded.agent,
-  times = CASE WHEN a.resolved_at IS NULL THEN a.times + 1 ELSE 1 END,
+  times = CASE WHEN a.resolved_at IS NULL THEN a.times + %(more)s ELSE 1 END,
   opened_at = CASE WHEN a.resolved_at IS NULL THEN a.opened_at ELSE excluded.opened_at END,
   delivered_at = CASE WHEN a.resolved_at IS NULL THEN a.delivered_at END,
   acknowledged_at = CASE WHEN a.resolved_at IS NULL THEN a.acknowledged_at END,
   acknowledged_by_id = CASE WHEN a.resolved_at IS NULL THEN a.acknowledged_by_id END,
   resolved_at = NULL
-RETURNING id, times = 1;
+RETURNING id, times = 1 AND opened_at = last_at;
 
 -- claim: deliveries that are due, a few a destination so that a dead one holds up nobody. Whoever dies with them leaves
 -- them to the next when the lease is over. To people one message tells all that gathered.
@@ -36,3 +36,13 @@ WITH due AS (
 UPDATE tracking_delivery d SET attempts = d.attempts + 1, next_at = %(until)s
 FROM taken WHERE d.id = taken.id
 RETURNING d.id, d.destination_id, d.event, d.payload, d.attempts, d.created_at;
+
+-- teams_to_watch: those with usage lately, or with an alert of the clock's that may be over
+SELECT t.id FROM tracking_team t WHERE
+  EXISTS (SELECT 1 FROM tracking_usage u
+    WHERE u.team_id = t.id AND u.grain = 0 AND u.slice = %(slice)s AND u.period >= %(since)s)
+  OR EXISTS (SELECT 1 FROM tracking_usage_delta d
+    WHERE d.team_id = t.id AND d.slice = %(slice)s AND d.period >= %(since)s)
+  OR EXISTS (SELECT 1 FROM tracking_alert a
+    WHERE a.team_id = t.id AND a.resolved_at IS NULL AND a.kind = ANY(%(kinds)s) AND a.dedupe_key LIKE 'rule:%%')
+ORDER BY t.id;
