@@ -12,6 +12,8 @@ from ninja import NinjaAPI
 from ninja.errors import HttpError, ValidationError
 from ninja.openapi.schema import OpenAPISchema
 
+from tracking.alerts_api import reading as alerts_reading
+from tracking.alerts_api import router as alerts_router
 from tracking.errors import Invalid, NotFound, Unauthenticated, Unavailable, WfloServerError
 from tracking.keys_api import router as keys_router
 from tracking.prices_api import router as prices_router
@@ -57,6 +59,8 @@ api.add_router("/v1", reading_router)
 api.add_router("/v1", usage_router)
 api.add_router("/v1", keys_router)
 api.add_router("/v1", prices_router)
+api.add_router("/v1", alerts_reading)
+api.add_router("/v1", alerts_router)
 
 
 def problem(request: HttpRequest, status: int, code: str, detail: str, field: str | None = None) -> HttpResponse:
