@@ -11,7 +11,6 @@ from ninja import Field, Schema
 from pydantic import AwareDatetime
 
 from tracking.models import Alert, AlertRule, Destination
-from tracking.reading_schemas import Cursor
 from tracking.reports.alerts import KINDS, STATES
 
 Kind = Alert.Kind
@@ -50,7 +49,7 @@ class AlertShown(Schema):
 
 class Alerts(Schema):
     alerts: list[AlertShown]
-    next_cursor: Cursor
+    next_cursor: str | None = Field(description="Give it as `cursor` for those after these; null at the end")
 
 
 class DestinationAsked(Schema):
