@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import json
 import os
 import re
 import subprocess
@@ -59,10 +60,11 @@ def test_the_commands_of_the_readme_do_what_it_says(sender: Sender) -> None:
         )
         assert done.returncode == 0, done.stdout + done.stderr
         answers.append(done.stdout)
-    run = Run.objects.get(team=sender.team)
+    run = Run.objects.get(team=sender.team, origin="otlp")
     assert (run.agents, run.llm_calls, run.input_tokens, run.output_tokens) == (["hello"], 1, 1200, 80)
-    assert len(answers) == 2
+    assert len(answers) == 3
     assert '"hello"' in answers[1]
+    assert "What can you do?" in json.loads(answers[2])["choices"][0]["message"]["content"]
 
 
 def test_what_is_said_to_type_can_be_typed() -> None:
