@@ -76,6 +76,12 @@ class HoldInFlight:
     subject: str
 
 
+@dataclass(frozen=True, slots=True)
+class HoldPage:
+    holds: list[HoldInFlight]
+    next_cursor: str | None
+
+
 def teams_seen(team: Team, budget: Budget, *, sees_organization: bool = False) -> list[int]:
     """Whose entries of a budget are shown."""
     if budget.team_id is not None or not sees_organization:
@@ -88,10 +94,11 @@ def entries(
 ) -> EntryPage:
     """One page, newest first. Raises Invalid for a cursor this server did not give."""
     rows_max = page_rows(limit)
-    found = [Entry(**row) for row in _rows("entries", _ENTRY, team_ids, budget, rows_max + 1, before=_read(cursor))]
+    (before,) = _read(cursor, 1) or (None,)
+    found = [Entry(**row) for row in _rows("entries", _ENTRY, team_ids, budget, rows_max + 1, before=before)]
     if len(found) <= rows_max:
         return EntryPage(found, None)
-    return EntryPage(found[:rows_max], signing.dumps(found[rows_max - 1].id, salt=_SALT))
+    return EntryPage(found[:rows_max], signing.dumps([found[rows_max - 1].id], salt=_SALT))
 
 
 def newest(team_ids: Sequence[int], budget: Budget) -> Iterator[Entry]:
@@ -105,9 +112,16 @@ def newest(team_ids: Sequence[int], budget: Budget) -> Iterator[Entry]:
         limit, before = min(limit * 5, 25_000), found[-1].id
 
 
-def holds(team_ids: Sequence[int], budget: Budget, *, limit: int | None = None) -> list[HoldInFlight]:
-    """Calls under way, oldest first; as many as a page has at most."""
-    return [HoldInFlight(**row) for row in _rows("holds", _HOLD, team_ids, budget, page_rows(limit))]
+def holds(team_ids: Sequence[int], budget: Budget, *, limit: int | None = None, cursor: str | None = None) -> HoldPage:
+    """One page of calls under way, oldest first. Raises Invalid for a cursor this server did not give."""
+    rows_max = page_rows(limit)
+    after, after_id = _read(cursor, 2) or (None, None)
+    rows = _rows("holds", _HOLD, team_ids, budget, rows_max + 1, after=after, after_id=after_id)
+    found = [HoldInFlight(**row) for row in rows]
+    if len(found) <= rows_max:
+        return HoldPage(found, None)
+    last = found[rows_max - 1]
+    return HoldPage(found[:rows_max], signing.dumps([last.created_at.isoformat(), last.id.hex], salt=_SALT))
 
 
 def key_names(team_ids: Sequence[int], ids: set[str]) -> dict[str, str]:
@@ -131,10 +145,14 @@ def _rows(
         return [dict(zip(fields, row, strict=True)) for row in db.fetchall()]
 
 
-def _read(cursor: str | None) -> int | None:
+def _read(cursor: str | None, parts: int) -> list[Any] | None:
+    """The parts of a cursor as they were given: it is signed."""
     if not cursor:
         return None
     try:
-        return int(signing.loads(cursor[:500], salt=_SALT))
-    except (signing.BadSignature, ValueError, UnicodeError, TypeError):
-        raise Invalid("This cursor is not one this server gave.", field="cursor") from None
+        found: list[Any] = signing.loads(cursor[:500], salt=_SALT)
+    except (signing.BadSignature, ValueError, UnicodeError):
+        found = []
+    if len(found) != parts:
+        raise Invalid("This cursor is not one this server gave for this list.", field="cursor")
+    return found

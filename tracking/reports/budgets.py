@@ -17,7 +17,7 @@ from django.db.models import Q
 from tracking.errors import Invalid
 from tracking.ledger.budgets import budget_of, budgets_of, period_team
 from tracking.models import Budget, Team
-from tracking.reports.budget_entries import EntryPage, HoldInFlight, entries, holds, teams_seen
+from tracking.reports.budget_entries import EntryPage, HoldPage, entries, holds, teams_seen
 from tracking.reports.budget_outlook import HOUR, HOURS_BACK, Clock, Outlook, Past, outlook, pasts
 from tracking.reports.budget_standing import BudgetRow, Standing, standings, subjects
 from tracking.reports.runs import page_rows
@@ -79,7 +79,7 @@ class BudgetPage:
     subjects: list[Standing]  # of one kept for each of many: the nearest to the limit
     windows: list[PastWindow]  # newest first, the present one too
     days: list[SpentDay]  # oldest first
-    holds: list[HoldInFlight]
+    holds: HoldPage
     entries: EntryPage
 
 

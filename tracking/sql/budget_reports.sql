@@ -51,6 +51,7 @@ SELECT r.id, r.team_id, r.created_at, r.dispatched_at, r.lease_until, extract(ep
        r.held_tokens, r.key_id, r.run, r.agent, r.model, r.end_user, r.subjects[array_position(r.budgets, %(budget)s::uuid)]
 FROM tracking_reservation r
 WHERE r.state = 0 AND r.team_id = ANY(%(teams)s) AND r.budgets @> ARRAY[%(budget)s::uuid]
+  AND (%(after)s::timestamptz IS NULL OR (r.created_at, r.id) > (%(after)s::timestamptz, %(after_id)s::uuid))
 ORDER BY r.created_at, r.id LIMIT %(limit)s;
 
 -- days: what a budget's newest entries moved, by their day in a zone; for scopes that usage is not kept by.

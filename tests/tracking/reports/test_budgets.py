@@ -212,10 +212,15 @@ def test_holds_in_flight_show_their_lease(team: Team) -> None:
     budget, other = make(team, window="total"), make(team, scope_kind="agent", scope_id="b")
     id = uuid4()
     perform(reserve(Call(team_id=team.pk, agent="a", run="r"), ceiling("0.3"), id=id, lease_ms=LEASE_MS))
-    (hold,) = holds([team.pk], budget)
+    (hold,) = holds([team.pk], budget).holds
     assert (hold.id, hold.agent, hold.run, hold.held_usd, hold.dispatched_at) == (id, "a", "r", D("0.3"), None)
     assert 0 < hold.lease_seconds <= LEASE_MS / 1000
-    assert holds([team.pk], other) == []
+    perform(reserve(Call(team_id=team.pk), ceiling("0.1"), id=uuid4(), lease_ms=LEASE_MS))
+    first = holds([team.pk], budget, limit=1)
+    assert [one.held_usd for one in holds([team.pk], budget, cursor=first.next_cursor).holds] == [D("0.1")]
+    with pytest.raises(Invalid):
+        entries([team.pk], budget, cursor=first.next_cursor)
+    assert holds([team.pk], other).holds == []
 
 
 @pytest.mark.django_db
@@ -227,10 +232,10 @@ def test_of_the_organizations_budget_a_team_sees_its_own_calls_and_an_owner_all(
         perform(reserve(Call(team_id=one.pk), ceiling("0.1"), id=uuid4(), lease_ms=LEASE_MS))
     own = budget_page(sister, budget.pk)
     assert own.is_organizations
-    assert ([e.usd for e in own.entries.entries], len(own.holds)) == ([2], 1)
+    assert ([e.usd for e in own.entries.entries], len(own.holds.holds)) == ([2], 1)
     assert own.line.row.standing.spent_usd == 3
     every = budget_page(sister, budget.pk, sees_organization=True)
-    assert ([e.usd for e in every.entries.entries], len(every.holds)) == ([2, 1], 2)
+    assert ([e.usd for e in every.entries.entries], len(every.holds.holds)) == ([2, 1], 2)
     assert teams_seen(team, budget) == [team.pk]
     assert teams_seen(team, make(team), sees_organization=True) == [team.pk]
 
