@@ -1,7 +1,7 @@
 """Every table. One file a concept; this is the whole list."""
 
 from tracking.models.alerts import Alert, AlertRule, Delivery, Destination
-from tracking.models.budgets import Budget, BudgetPeriod, LedgerEntry, Reservation
+from tracking.models.budgets import Budget, BudgetPeriod, LedgerEntry, LedgerRow, Reservation
 from tracking.models.catalog import Price, PriceChange, Repricing
 from tracking.models.gateway import (
     CacheDay,
@@ -33,6 +33,7 @@ __all__ = [
     "Destination",
     "KeptAnswer",
     "LedgerEntry",
+    "LedgerRow",
     "Membership",
     "ModelAlias",
     "ModelGroup",

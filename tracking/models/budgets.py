@@ -195,3 +195,35 @@ class LedgerEntry(models.Model):
 
     def __str__(self) -> str:
         return f"{self.kind} {self.usd} USD"
+
+
+class LedgerRow(models.Model):
+    """The same entries for Django's admin, which knows no key of two columns; ids are of one sequence for all teams."""
+
+    id = models.BigIntegerField(primary_key=True)
+    team = models.ForeignKey(Team, on_delete=models.DO_NOTHING, related_name="+", db_constraint=False)
+    at = models.DateTimeField()
+    kind = models.TextField(choices=LedgerEntry.Kind)
+    usd = models.DecimalField(max_digits=20, decimal_places=10)
+    tokens = models.BigIntegerField()
+    key_id = models.TextField()
+    run = models.TextField()
+    agent = models.TextField()
+    model = models.TextField()
+    end_user = models.TextField()
+    is_estimated = models.BooleanField()
+    reservation_id = models.UUIDField(null=True)
+    budgets: ArrayField[list[uuid.UUID], list[uuid.UUID]] = ArrayField(models.UUIDField())
+    subjects: ArrayField[list[str], list[str]] = ArrayField(models.TextField())
+    actor = models.TextField()
+    reason = models.TextField()
+    detail = models.JSONField()
+
+    class Meta:
+        managed = False
+        db_table = "tracking_ledger_entry"
+        verbose_name = "ledger entry"
+        verbose_name_plural = "ledger entries"
+
+    def __str__(self) -> str:
+        return f"{self.kind} {self.usd} USD"
