@@ -11,18 +11,13 @@ import orjson
 from django.conf import settings
 
 from tracking.errors import UpstreamFailed
+from tracking.gateway import failures
 from tracking.gateway.asked import Asked
+from tracking.gateway.failures import UpstreamTimeout, UpstreamUnclear
 from tracking.gateway.provider import Upstream
 from tracking.gateway.routing import Route
 
-RETRY_AFTER_S_MAX = 60.0
 _session: aiohttp.ClientSession | None = None
-
-
-class UpstreamTimeout(UpstreamFailed):
-    """The provider did not answer in time."""
-
-    code = "upstream_timeout"
 
 
 class _Http:
@@ -35,11 +30,9 @@ class _Http:
                 if response.status != 200 or not asked.is_stream:
                     return await _whole(response, route)
         except TimeoutError:
-            raise UpstreamTimeout(
-                f'The provider of "{route.model}" did not answer within {timeout_s:g} seconds.',
-                status=504,
-                provider=route.provider,
-            ) from None
+            raise UpstreamTimeout(route, timeout_s) from None
+        except aiohttp.ClientPayloadError as error:
+            raise UpstreamUnclear(route, type(error).__name__) from error
         except aiohttp.ClientError as error:
             raise _unreachable(route, error) from error
         return Upstream(200, content_type=_type(response), chunks=_pieces(response))
@@ -86,12 +79,12 @@ async def _whole(response: aiohttp.ClientResponse, route: Route) -> Upstream:
     if response.status == 200:
         return Upstream(200, body, _type(response))
     raise UpstreamFailed(
-        _said(body) or f"The provider answered {response.status}.",
+        failures.said(body) or f"The provider answered {response.status}.",
         status=response.status if 400 <= response.status < 600 else 502,
         provider=route.provider,
         upstream_status=response.status,
         body=body,
-        retry_after_s=_retry_after(response.headers.get("retry-after")),
+        retry_after_s=failures.retry_after(response.headers.get("retry-after")),
     )
 
 
@@ -125,23 +118,3 @@ def _unreachable(route: Route, error: aiohttp.ClientError) -> UpstreamFailed:
     return UpstreamFailed(
         f'The provider of "{route.model}" could not be reached ({type(error).__name__}).', provider=route.provider
     )
-
-
-def _said(body: bytes) -> str:
-    """The message of a provider's error, in any of the usual forms."""
-    try:
-        found = orjson.loads(body)
-    except orjson.JSONDecodeError:
-        return ""
-    error = found.get("error") if isinstance(found, dict) else None
-    message = error.get("message") if isinstance(error, dict) else error
-    return message[:1000] if isinstance(message, str) else ""
-
-
-def _retry_after(value: str | None) -> float | None:
-    """Seconds, within reason; a date or nonsense is none (reliability B42)."""
-    try:
-        seconds = float(value or "")
-    except ValueError:
-        return None
-    return min(seconds, RETRY_AFTER_S_MAX) if 0 <= seconds < float("inf") else None
