@@ -13,6 +13,7 @@ from tracking.models.gateway import (
     ProviderCredential,
     Refusal,
     RunControl,
+    StoredResponse,
 )
 from tracking.models.runs import Agent, Payload, Run, Span
 from tracking.models.teams import ApiKey, AuditEntry, Membership, Organization, Team, User
@@ -48,6 +49,7 @@ __all__ = [
     "Run",
     "RunControl",
     "Span",
+    "StoredResponse",
     "Team",
     "Usage",
     "UsageDelta",

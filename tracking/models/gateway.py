@@ -175,6 +175,24 @@ class KeptAnswer(models.Model):
         return self.key
 
 
+class StoredResponse(models.Model):
+    """An answer that a provider keeps, by whose id a later call may go on from it: whose it is, and where it lies."""
+
+    pk = models.CompositePrimaryKey("team_id", "id")
+    team = models.ForeignKey(Team, on_delete=models.CASCADE, related_name="+")
+    id = models.CharField(max_length=200)  # the provider's
+    model = models.CharField(max_length=200)  # as it was asked for
+    deployment = models.CharField(max_length=300)  # the route that keeps it
+    tokens = models.BigIntegerField()  # of a later prompt, which it becomes a part of
+    made_at = models.DateTimeField()
+
+    class Meta:
+        indexes: ClassVar = [models.Index(fields=["made_at"], name="stored_response_old")]  # clearing away
+
+    def __str__(self) -> str:
+        return self.id
+
+
 class CacheDay(models.Model):
     """What the answer cache saved on a day (UTC)."""
 
