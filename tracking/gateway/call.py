@@ -12,7 +12,7 @@ import orjson
 from django.conf import settings
 
 from tracking.errors import BudgetExceeded, Refused, TeamNotActive, UpstreamFailed
-from tracking.gateway import finish, pool, provider
+from tracking.gateway import failures, finish, kept_responses, pool, provider
 from tracking.gateway.admit import Held, admit
 from tracking.gateway.asked import Asked
 from tracking.gateway.ceiling import price_of
@@ -21,6 +21,7 @@ from tracking.gateway.dialects.sse import TooLong
 from tracking.gateway.finish import Bill, Course
 from tracking.gateway.provider import Upstream
 from tracking.gateway.routing import Route, Routes, resolve
+from tracking.keys import Caller
 from tracking.ledger import verbs
 from tracking.ledger.calls import Standing
 from tracking.models import Team
@@ -75,15 +76,16 @@ async def begin(asked: Asked) -> Begun:
 
 async def _begin(asked: Asked) -> Begun:
     began_ns = time.time_ns()
-    _check_team(asked)
+    check_team(asked.caller)
     routes = await resolve(asked.caller, asked.model)
     failed: list[str] = []
     failure: UpstreamFailed | None = None
-    for attempt, route in enumerate(routes.in_order()[: settings.LIMITS["gateway_attempts"]]):
+    order = kept_responses.at_home(asked, routes.in_order())
+    for attempt, route in enumerate(order[: settings.LIMITS["gateway_attempts"]]):
         try:
             held, upstream, course = await _attempt(asked, route, attempt)
         except UpstreamFailed as error:
-            if not provider.is_retryable(error):
+            if not failures.is_retryable(error):
                 raise
             failure = error
             failed.append(route.model)
@@ -104,7 +106,7 @@ async def _attempt(asked: Asked, route: Route, attempt: int) -> tuple[Held, Upst
         upstream = await provider.send(route, asked, output_tokens=held.limit_tokens, timeout_s=timeout_s)
     except BaseException as error:
         course.error = error.message if isinstance(error, UpstreamFailed) else "the call was given up"
-        if isinstance(error, UpstreamFailed) and not provider.may_have_cost(error):
+        if isinstance(error, UpstreamFailed) and not failures.may_have_cost(error):
             finish.release(asked, held)
             finish.record(asked, route, Seen(), None, course)
         else:  # nobody knows what it cost: all that was held
@@ -116,8 +118,8 @@ async def _attempt(asked: Asked, route: Route, attempt: int) -> tuple[Held, Upst
     return held, upstream, course
 
 
-def _check_team(asked: Asked) -> None:
-    status = asked.caller.policy.status
+def check_team(caller: Caller) -> None:
+    status = caller.policy.status
     if status == Team.Status.SUSPENDED:
         raise TeamNotActive("The team is suspended; its administrators know why.")
     if status == Team.Status.PAUSED:
@@ -148,6 +150,7 @@ async def _close(begun: Begun, seen: Seen, *, error: str = "", notes: tuple[str,
     finish.settle(begun.asked, begun.held, owed)
     begun.course.error, begun.course.notes = error, notes
     finish.record(begun.asked, begun.route, seen, owed, begun.course)
+    kept_responses.remember(begun.asked, begun.route, seen)
     return owed
 
 
@@ -242,7 +245,7 @@ class _Stream:
         if held.answer.budget is None or seen.usage is not None:
             return None
         if not held.is_growing:
-            return self._refusal() if seen.pieces > self.held_tokens + SLACK_TOKENS else None
+            return self._refusal() if seen.pieces > self.held_tokens * 5 // 4 + SLACK_TOKENS else None
         if seen.pieces + SLACK_TOKENS // 2 >= self.held_tokens and not self.is_last:
             await self._grow(held.ceiling.slice)
         return self._refusal() if self.is_last and seen.pieces >= self.held_tokens else None

@@ -40,6 +40,16 @@ _BASES = {
     "perplexity": ("https://api.perplexity.ai", "PERPLEXITY_API_KEY"),
 }
 
+# Whose address does not speak OpenAI's dialect, wherever it is: LiteLLM knows their own. All others do.
+OWN_FORMATS = frozenset(
+    {
+        "ai21", "aleph_alpha", "anthropic", "azure", "azure_ai", "bedrock", "bedrock_converse", "cloudflare", "cohere",
+        "cohere_chat", "gemini", "huggingface", "jina_ai", "nlp_cloud", "oci", "ollama", "ollama_chat", "predibase",
+        "replicate", "sagemaker", "sagemaker_chat", "snowflake", "triton", "vertex_ai", "vertex_ai_beta", "voyage",
+        "watsonx", "watsonx_text",
+    }
+)  # fmt: skip
+
 
 class ModelUnknown(Refused):
     """There is no model group of that name, and no provider of a model of that name."""
