@@ -11,7 +11,7 @@ from decimal import Decimal
 import orjson
 from django.conf import settings
 
-from tracking.errors import BudgetExceeded, Refused, TeamNotActive, UpstreamFailed
+from tracking.errors import BudgetExceeded, Refused, TeamNotActive, Unavailable, UpstreamFailed
 from tracking.gateway import failures, finish, kept_responses, pool, provider
 from tracking.gateway.admit import Held, admit
 from tracking.gateway.asked import Asked
@@ -99,7 +99,7 @@ async def _begin(asked: Asked) -> Begun:
 async def _attempt(asked: Asked, route: Route, attempt: int) -> tuple[Held, Upstream, Course]:
     held = await admit(asked, route, await price_of(asked.caller.team_id, route), attempt=attempt)
     finish.keep_alive(asked, held)
-    await pool.do(verbs.dispatch(asked.caller.team_id, held.id))
+    await _dispatch(asked, held)
     course = Course(started_ns=time.time_ns(), attempt=attempt)
     timeout_s = route.timeout_seconds or settings.LIMITS["gateway_answer_seconds"]
     try:
@@ -116,6 +116,18 @@ async def _attempt(asked: Asked, route: Route, attempt: int) -> tuple[Held, Upst
         raise
     course.first_ns = time.time_ns()
     return held, upstream, course
+
+
+async def _dispatch(asked: Asked, held: Held) -> None:
+    """Note that the call goes out. Raises Unavailable when that cannot be noted, or the hold is gone: it stays here then."""
+    is_held = False
+    try:
+        is_held = await pool.do(verbs.dispatch(asked.caller.team_id, held.id))
+    finally:
+        if not is_held:
+            finish.release(asked, held)
+    if not is_held:
+        raise Unavailable("The store went away while the call was held for, so it was not made. Try again in a moment.")
 
 
 def check_team(caller: Caller) -> None:

@@ -6,10 +6,12 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from decimal import Decimal
 from enum import StrEnum
+from hashlib import sha256
 from typing import Any, Self
 from uuid import UUID
 
-OUTPUT_TOKENS_MAX = 2**53  # "as many as it likes", for what has no output
+NAME_LENGTH_MAX = 200  # of what a budget is about: longer ones keep their beginning and a digest of all
+_STAND_IN = "\N{REPLACEMENT CHARACTER}"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -28,12 +30,21 @@ class Call:
         """As ``ledger_scopes`` in PostgreSQL reads it."""
         return {
             "key": self.key_id,
-            "run": self.run,
-            "agent": self.agent,
-            "user": self.user,
-            "job": self.job,
-            "models": list(self.models),
+            "run": _name(self.run),
+            "agent": _name(self.agent),
+            "user": _name(self.user),
+            "job": _name(self.job),
+            "models": [_name(model) for model in self.models],
         }
+
+
+def _name(text: str) -> str:
+    """A text of a caller's, of characters and a length that PostgreSQL stores and indexes."""
+    if not text.isprintable():
+        text = text.encode("utf-8", "surrogatepass").decode("utf-8", "replace").replace("\0", _STAND_IN)
+    if len(text) <= NAME_LENGTH_MAX:
+        return text
+    return f"{text[: NAME_LENGTH_MAX - 40]} #{sha256(text.encode()).hexdigest()[:32]}"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -14,10 +14,13 @@ from django.db import DatabaseError, connection, transaction
 from psycopg import errors as pg
 from psycopg_pool import AsyncConnectionPool
 
-from tracking.ledger.verbs import Statement
+from tracking.ledger.verbs import Commit, Statement
+from tracking.sql import statements
 
 T = TypeVar("T")
 Pool = AsyncConnectionPool[psycopg.AsyncConnection[Any]]
+
+_FLUSH = statements("ledger")["flush"]
 
 _RETRIED = (pg.DeadlockDetected, pg.SerializationFailure, pg.UniqueViolation)
 _TRIES = 6
@@ -28,28 +31,49 @@ def perform(statement: Statement[T]) -> T:
 
     Raises Django's database errors.
     """
-    tries = 1 if connection.in_atomic_block else _TRIES
+    if connection.in_atomic_block:
+        with transaction.atomic(), connection.cursor() as cursor:
+            cursor.execute(statement.sql, statement.parameters)
+            return statement.read(cursor.fetchall())
     attempt = 1
     while True:
         try:
-            with transaction.atomic(), connection.cursor() as cursor:
-                cursor.execute(statement.sql, statement.parameters)
-                return statement.read(cursor.fetchall())
+            return _done(statement)
         except DatabaseError as error:
-            if not isinstance(error.__cause__, _RETRIED) or attempt == tries:
+            if not isinstance(error.__cause__, _RETRIED) or attempt == _TRIES:
                 raise
         time.sleep(0.003 * 2**attempt)
         attempt += 1
 
 
+def _done(statement: Statement[T]) -> T:
+    with connection.cursor() as cursor:
+        cursor.execute(statement.sql, _parameters(statement))
+        rows = cursor.fetchall()
+        if statement.commit is Commit.AFTER:
+            cursor.execute(_FLUSH)
+    return statement.read(rows)
+
+
+def _parameters(statement: Statement[Any]) -> dict[str, Any]:
+    """With how it is committed, where it is a transaction of its own."""
+    if statement.commit is Commit.FIRST:
+        return statement.parameters
+    return {**statement.parameters, "commit": "off"}
+
+
 async def aperform(pool: Pool, statement: Statement[T]) -> T:
     """The same through a pool of autocommit connections. Raises psycopg's errors, and PoolTimeout."""
+    parameters = _parameters(statement)
     attempt = 1
     while True:
         try:
             async with pool.connection() as held:
-                cursor = await held.execute(statement.sql, statement.parameters)
-                return statement.read(await cursor.fetchall())
+                cursor = await held.execute(statement.sql, parameters)
+                rows = await cursor.fetchall()
+                if statement.commit is Commit.AFTER:
+                    await held.execute(_FLUSH)
+            return statement.read(rows)
         except _RETRIED:
             if attempt == _TRIES:
                 raise

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from enum import Enum, auto
 from typing import Any, Generic, TypeVar
 from uuid import UUID, uuid5
 
@@ -15,13 +16,30 @@ from tracking.sql import statements
 T = TypeVar("T")
 
 
+class Commit(Enum):
+    """When a statement's commit is on the disk, if it is a transaction of its own. No budget waits for a disk.
+
+    The log keeps its order: what is on the disk has all before it there too. So a hold may be LATER, for the dispatch
+    behind it is FIRST: a call that goes out has its hold on the disk, and a hold that a crash took is no longer there
+    to be dispatched.
+    """
+
+    FIRST = auto()  # before others see it
+    AFTER = auto()  # others go on at once, its caller waits
+    LATER = auto()  # with the next commit that is waited for, or in less than a second
+
+
 @dataclass(frozen=True, slots=True)
 class Statement(Generic[T]):
-    """One statement and how its rows are read."""
+    """One statement and how its rows are read.
+
+    ``commit`` other than FIRST is for a text with ``ledger_commit(%(commit)s)``; ``perform`` fills that in.
+    """
 
     sql: str
     parameters: dict[str, Any]
     read: Callable[[list[tuple[Any, ...]]], T]
+    commit: Commit = Commit.FIRST
 
 
 def reserve(
@@ -33,7 +51,7 @@ def reserve(
         "output_usd": ceiling.output_usd, "base_tokens": ceiling.base_tokens, "choices": ceiling.choices,
         "wanted": ceiling.wanted, "floor": ceiling.floor, "slice": ceiling.slice, "lease_ms": lease_ms,
         "detail": _json(detail or {}),
-    })  # fmt: skip
+    }, Commit.LATER)  # fmt: skip
 
 
 def attempt_id(id: UUID, attempt: int) -> UUID:
@@ -42,7 +60,7 @@ def attempt_id(id: UUID, attempt: int) -> UUID:
 
 
 def dispatch(team_id: int, id: UUID) -> Statement[bool]:
-    """The call goes out now: from here on its hold is spent if nobody says what it cost. False: no such hold."""
+    """The call goes out now: from here on its hold is spent if nobody says what it cost. False: no such hold, no call."""
     return Statement(statements("ledger")["dispatch"], {"team": team_id, "id": id}, bool)
 
 
@@ -71,18 +89,23 @@ def release(team_id: int, id: UUID) -> Statement[Answer]:
 
 
 def expire() -> Statement[tuple[int, UUID, str] | None]:
-    """Close one hold whose lease ran out: (team, id, "released" or "expired"); None when there is none."""
-    return Statement(statements("ledger")["expire"], {}, lambda rows: rows[0] if rows else None)
+    """Close one hold whose lease ran out: (team, id, "released", "expired" or "stuck"); None when there is none."""
+    return Statement(statements("ledger")["expire"], {"commit": None}, _first, Commit.LATER)
 
 
 def charge(team_id: int, charges: Sequence[Charge], *, actor: str = "") -> Statement[int]:
     """Costs nobody held money for, all or none; how many entries they made (a call under no budget makes none)."""
-    parameters = {"team": team_id, "charges": _json([c.columns() for c in charges]), "actor": actor}
-    return Statement(statements("ledger")["charge"], parameters, lambda rows: int(rows[0][0]))
+    parameters = {"team": team_id, "charges": _json([c.columns() for c in charges]), "actor": actor, "commit": None}
+    return Statement(statements("ledger")["charge"], parameters, lambda rows: int(rows[0][0]), Commit.AFTER)
 
 
-def _answer(name: str, parameters: dict[str, Any]) -> Statement[Answer]:
-    return Statement(statements("ledger")[name], parameters, lambda rows: Answer.from_row(rows[0]))
+def _answer(name: str, parameters: dict[str, Any], commit: Commit = Commit.AFTER) -> Statement[Answer]:
+    parameters = {**parameters, "commit": None}
+    return Statement(statements("ledger")[name], parameters, lambda rows: Answer.from_row(rows[0]), commit)
+
+
+def _first(rows: list[tuple[Any, ...]]) -> tuple[int, UUID, str] | None:
+    return rows[0] if rows else None
 
 
 def _json(value: Any) -> str:

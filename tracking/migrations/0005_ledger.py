@@ -12,9 +12,11 @@ from django.db import migrations, models
 
 SQL = Path(__file__).resolve().parent.parent / "sql"
 DROP = """
-DROP TABLE tracking_ledger_seal, tracking_ledger_entry, tracking_reservation, tracking_budget_period CASCADE;
-DROP FUNCTION ledger_join, ledger_window, ledger_scopes, ledger_lock, ledger_reserve, ledger_affordable, ledger_extend,
-  ledger_settle, ledger_release, ledger_expire, ledger_charge, ledger_charged, ledger_tell, ledger_alert_key CASCADE;
+DROP TABLE tracking_ledger_sum, tracking_ledger_unsealed, tracking_ledger_seal, tracking_ledger_entry, tracking_reservation,
+  tracking_budget_period CASCADE;
+DROP FUNCTION ledger_join, ledger_commit, ledger_midnight, ledger_window, ledger_scopes, ledger_open, ledger_up, ledger_affordable,
+  ledger_reserve, ledger_extend, ledger_settle, ledger_release, ledger_expire, ledger_charge, ledger_alert_key, ledger_tell,
+  ledger_await_seal, ledger_moment, ledger_seal CASCADE;
 DROP TYPE ledger_scope, ledger_answer CASCADE;
 """
 
@@ -343,5 +345,8 @@ class Migration(migrations.Migration):
                 ],
             },
         ),
-        migrations.RunSQL((SQL / "ledger_tables.sql").read_text() + (SQL / "ledger_functions.sql").read_text(), DROP),
+        migrations.RunSQL(
+            "".join((SQL / f"{name}.sql").read_text() for name in ("ledger_tables", "ledger_functions", "ledger_seal")),
+            DROP,
+        ),
     ]

@@ -8,8 +8,7 @@ SELECT 1 FROM tracking_reservation WHERE team_id = ANY(%(teams)s) AND state = 0 
 WITH held AS (
   SELECT r.team_id AS of_team, r.id, r.held_usd, r.held_tokens, s.team_id, s.budget_id, s.subject, s.starts_at, s.ends_at
   FROM tracking_reservation r
-  CROSS JOIN LATERAL ledger_scopes(r.team_id, jsonb_build_object('key', r.key_id, 'run', r.run, 'agent', r.agent,
-    'user', r.end_user, 'models', jsonb_build_array(r.model)), r.created_at) s
+  CROSS JOIN LATERAL ledger_scopes(r.team_id, r.call, r.created_at) s
   WHERE r.team_id = ANY(%(teams)s) AND r.state = 0 AND s.budget_id = %(budget)s
 ), periods AS (
   INSERT INTO tracking_budget_period (team_id, budget_id, subject, starts_at, ends_at, held_usd, held_tokens)

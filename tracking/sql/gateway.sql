@@ -7,19 +7,15 @@ SELECT a.outcome, a.steps, a.run_cost_usd, a.version, a.loop_state, a.kill_reaso
        (a.held).may_wait, (a.held).free_at
 FROM gateway_admit(%(team)s, %(run)s, %(version)s::int, %(loop)s::jsonb, %(steps_max)s::int, %(idle_minutes_max)s::int,
   %(minutes_max)s::int, %(id)s, %(call)s::jsonb, %(base_usd)s::numeric, %(output_usd)s::numeric, %(base_tokens)s::bigint,
-  %(choices)s::int, %(wanted)s::bigint, %(floor)s::bigint, %(slice)s::bigint, %(lease_ms)s::int, %(detail)s::jsonb) a;
+  %(choices)s::int, %(wanted)s::bigint, %(floor)s::bigint, %(slice)s::bigint, %(lease_ms)s::int, %(detail)s::jsonb) a,
+  ledger_commit(%(commit)s);
 
 -- finish: what the call cost, for its budgets and for its run.
-WITH run AS (
-  UPDATE tracking_runcontrol SET cost_usd = cost_usd + coalesce(%(usd)s::numeric, 0), tokens = tokens + %(tokens)s, last_at = now()
-  WHERE team_id = %(team)s AND run = %(run)s AND %(run)s <> ''
-  RETURNING cost_usd
-)
 SELECT s.outcome, s.output_tokens, s.held_usd, s.held_tokens, s.budget_id, s.budget_name, s.budget_subject, s.budget_mode,
        s.limit_usd, s.limit_tokens, s.spent_usd, s.budget_held_usd, s.spent_tokens, s.budget_held_tokens,
        s.starts_at, s.ends_at, s.may_wait, s.free_at
-FROM ledger_settle(%(team)s, %(id)s, %(usd)s::numeric, %(tokens)s::bigint, %(is_estimated)s, %(detail)s::jsonb) s
-LEFT JOIN run ON true;
+FROM gateway_finish(%(team)s, %(run)s, %(id)s, %(usd)s::numeric, %(tokens)s::bigint, %(is_estimated)s, %(detail)s::jsonb) s,
+  ledger_commit(%(commit)s);
 
 -- refuse: note a call that was not made; of a budget's first refusal in its window somebody is told, and its run is marked.
 WITH told AS (
@@ -56,6 +52,16 @@ SELECT g.name, extract(epoch FROM g.created_at)::bigint FROM tracking_modelgroup
 WHERE g.is_active AND (g.team_id = %(team)s OR g.team_id IS NULL AND EXISTS (
     SELECT 1 FROM tracking_modelgroup_teams t WHERE t.modelgroup_id = g.id AND t.team_id = %(team)s))
 ORDER BY g.name;
+
+-- store_response: an answer that its provider keeps.
+INSERT INTO tracking_storedresponse (team_id, id, model, deployment, tokens, made_at)
+VALUES (%(team)s, %(id)s, %(model)s, %(deployment)s, %(tokens)s, now()) ON CONFLICT DO NOTHING RETURNING id;
+
+-- stored_response: one of the team's.
+SELECT model, deployment, tokens FROM tracking_storedresponse WHERE team_id = %(team)s AND id = %(id)s;
+
+-- forget_response: its provider keeps it no longer.
+DELETE FROM tracking_storedresponse WHERE team_id = %(team)s AND id = %(id)s RETURNING id;
 
 -- kill: refuse every later call of a run.
 INSERT INTO tracking_runcontrol (team_id, run, steps, cost_usd, tokens, started_at, last_at, killed_at, kill_reason, killed_by, version)

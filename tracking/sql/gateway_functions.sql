@@ -48,3 +48,21 @@ BEGIN
   END IF;
   RETURN answer;
 END $$;
+
+-- What a call cost, for its budgets and for its run: once each, however often it is told. The run is locked first, as
+-- gateway_admit does. outcome: as ledger_settle's.
+CREATE FUNCTION gateway_finish(p_team bigint, p_run text, p_id uuid, p_usd numeric, p_tokens bigint, p_is_estimated boolean, p_detail jsonb)
+RETURNS ledger_answer LANGUAGE plpgsql AS $$
+DECLARE
+  answer ledger_answer;
+BEGIN
+  IF p_run <> '' THEN
+    PERFORM 1 FROM tracking_runcontrol WHERE team_id = p_team AND run = p_run FOR NO KEY UPDATE;
+  END IF;
+  answer := ledger_settle(p_team, p_id, p_usd, p_tokens, p_is_estimated, p_detail);
+  IF p_run <> '' AND answer.outcome IN ('settled', 'corrected', 'charged') THEN
+    UPDATE tracking_runcontrol SET cost_usd = cost_usd + coalesce(p_usd, 0), tokens = tokens + p_tokens, last_at = now()
+      WHERE team_id = p_team AND run = p_run;
+  END IF;
+  RETURN answer;
+END $$;

@@ -1,22 +1,30 @@
 -- The ledger's verbs. Each is one statement, so one transaction and one trip; all lock the rows of a call's budgets in
--- the same order, so none can wait for another in a circle. Time is the database's.
+-- the same order, so none can wait for another in a circle: first the run (the gateway's), then the reservation, then
+-- periods that are missing are made in order, then all are locked in order. Time is the database's.
 
 -- A shared lock a transaction: who makes a budget takes it alone, and so sees either all of a call or nothing of it.
 CREATE FUNCTION ledger_join(p_team bigint) RETURNS void LANGUAGE sql AS $$
   SELECT pg_advisory_xact_lock_shared(1279608903, (p_team % 2147483647)::int)
 $$;
 
-CREATE FUNCTION ledger_window(p_window text, p_zone text, p_at timestamptz, OUT starts_at timestamptz, OUT ends_at timestamptz)
-LANGUAGE plpgsql STABLE AS $$
-BEGIN
-  IF p_window IN ('day', 'week', 'month') THEN
-    starts_at := date_trunc(p_window, p_at AT TIME ZONE p_zone) AT TIME ZONE p_zone;
-    ends_at := (date_trunc(p_window, p_at AT TIME ZONE p_zone) + ('1 ' || p_window)::interval) AT TIME ZONE p_zone;
-  ELSE
-    starts_at := '1970-01-01 00:00+00';
-    ends_at := '9000-01-01 00:00+00';
-  END IF;
-END $$;
+-- How this transaction is committed: "off" waits for no disk; null leaves it as it is. (tracking/ledger/verbs.py: Commit)
+CREATE FUNCTION ledger_commit(p_mode text) RETURNS text LANGUAGE sql AS $$
+  SELECT set_config('synchronous_commit', coalesce(p_mode, current_setting('synchronous_commit')), true)
+$$;
+
+-- When a day begins in a zone: where clocks go back over midnight there are two such moments, and it is the first.
+CREATE FUNCTION ledger_midnight(p_local timestamp, p_zone text) RETURNS timestamptz LANGUAGE sql STABLE AS $$
+  SELECT CASE WHEN (p_local AT TIME ZONE p_zone - interval '1 hour') AT TIME ZONE p_zone = p_local
+    THEN p_local AT TIME ZONE p_zone - interval '1 hour' ELSE p_local AT TIME ZONE p_zone END
+$$;
+
+CREATE FUNCTION ledger_window(p_window text, p_zone text, p_at timestamptz) RETURNS TABLE (starts_at timestamptz, ends_at timestamptz)
+LANGUAGE sql STABLE AS $$
+  SELECT CASE WHEN l.begins IS NULL THEN '1970-01-01 00:00+00' ELSE ledger_midnight(l.begins, p_zone) END,
+         CASE WHEN l.begins IS NULL THEN '9000-01-01 00:00+00' ELSE ledger_midnight(l.begins + l.lasts, p_zone) END
+  FROM (SELECT CASE WHEN p_window IN ('day', 'week', 'month') THEN date_trunc(p_window, p_at AT TIME ZONE p_zone) END AS begins,
+               CASE p_window WHEN 'day' THEN interval '1 day' WHEN 'week' THEN interval '7 days' ELSE interval '1 month' END AS lasts) AS l
+$$;
 
 CREATE TYPE ledger_scope AS (
   team_id bigint, budget_id uuid, subject text, starts_at timestamptz, ends_at timestamptz, name text, mode text,
@@ -53,22 +61,34 @@ LANGUAGE sql STABLE AS $$
   ORDER BY 1, 2, 3, 4
 $$;
 
--- The rows of these periods, made where missing, locked in their order.
-CREATE FUNCTION ledger_lock(p_scopes ledger_scope[]) RETURNS void LANGUAGE plpgsql AS $$
+-- Make the rows of these periods. Where a team's new time zone begins another window within one that is open, that one's
+-- spending goes on in it, so that no move to another zone makes money new.
+CREATE FUNCTION ledger_open(p_team bigint, p_scopes ledger_scope[]) RETURNS void LANGUAGE plpgsql AS $$
+DECLARE
+  opened record;
 BEGIN
-  PERFORM 1 FROM tracking_budget_period p
-    JOIN unnest(p_scopes) s ON (p.team_id, p.budget_id, p.subject, p.starts_at) = (s.team_id, s.budget_id, s.subject, s.starts_at)
-    ORDER BY p.team_id, p.budget_id, p.subject, p.starts_at FOR UPDATE OF p;
-  IF (SELECT count(*) FROM unnest(p_scopes) s WHERE NOT EXISTS (
-        SELECT 1 FROM tracking_budget_period p
-        WHERE (p.team_id, p.budget_id, p.subject, p.starts_at) = (s.team_id, s.budget_id, s.subject, s.starts_at))) > 0 THEN
-    INSERT INTO tracking_budget_period (team_id, budget_id, subject, starts_at, ends_at)
-      SELECT s.team_id, s.budget_id, s.subject, s.starts_at, s.ends_at FROM unnest(p_scopes) s ORDER BY 1, 2, 3, 4
-      ON CONFLICT DO NOTHING;
-    PERFORM 1 FROM tracking_budget_period p
-      JOIN unnest(p_scopes) s ON (p.team_id, p.budget_id, p.subject, p.starts_at) = (s.team_id, s.budget_id, s.subject, s.starts_at)
-      ORDER BY p.team_id, p.budget_id, p.subject, p.starts_at FOR UPDATE OF p;
-  END IF;
+  FOR opened IN
+    INSERT INTO tracking_budget_period AS p (team_id, budget_id, subject, starts_at, ends_at)
+      SELECT DISTINCT s.team_id, s.budget_id, s.subject, s.starts_at, s.ends_at FROM unnest(p_scopes) s ORDER BY 1, 2, 3, 4
+      ON CONFLICT DO NOTHING
+      RETURNING p.*
+  LOOP
+    CONTINUE WHEN opened.starts_at > now() OR opened.ends_at <= now();
+    WITH before AS (
+      SELECT p.spent_usd, p.spent_tokens FROM tracking_budget_period p
+      WHERE (p.team_id, p.budget_id, p.subject) = (opened.team_id, opened.budget_id, opened.subject)
+        AND p.starts_at <> opened.starts_at AND p.starts_at <= now() AND p.ends_at > now()
+      ORDER BY p.touched_at DESC LIMIT 1 FOR UPDATE
+    ), carried AS (
+      UPDATE tracking_budget_period p SET spent_usd = b.spent_usd, spent_tokens = b.spent_tokens FROM before b
+      WHERE (p.team_id, p.budget_id, p.subject, p.starts_at) = (opened.team_id, opened.budget_id, opened.subject, opened.starts_at)
+        AND (b.spent_usd <> 0 OR b.spent_tokens <> 0)
+      RETURNING p.*
+    )
+    INSERT INTO tracking_ledger_entry (team_id, kind, usd, tokens, teams, budgets, subjects, starts, reason)
+      SELECT p_team, 'opening', c.spent_usd, c.spent_tokens, ARRAY[c.team_id], ARRAY[c.budget_id], ARRAY[c.subject], ARRAY[c.starts_at],
+        'the window goes on in another time zone' FROM carried c;
+  END LOOP;
 END $$;
 
 -- What a verb tells its caller. The budget_ columns are of the budget that decided: the one that refused, or the one
@@ -80,94 +100,10 @@ CREATE TYPE ledger_answer AS (
   starts_at timestamptz, ends_at timestamptz, may_wait boolean, free_at timestamptz
 );
 
--- Hold a call's worst case on all its budgets, or on none.
---   p_base_usd, p_base_tokens: what is paid whatever the answer; p_output_usd, p_output_times: of each output token more
---   p_wanted, p_floor: output tokens asked for, and the fewest worth calling for
---   p_slice: output tokens to hold at first where every hard budget is elastic and the answer streams; 0 holds all
--- outcome: held; exists (this id holds already); closed (this id is finished); refused; unpriced
-CREATE FUNCTION ledger_reserve(
-  p_team bigint, p_id uuid, p_call jsonb, p_base_usd numeric, p_output_usd numeric, p_base_tokens bigint,
-  p_output_times int, p_wanted bigint, p_floor bigint, p_slice bigint, p_lease_ms int, p_detail jsonb
-) RETURNS ledger_answer LANGUAGE plpgsql AS $$
-DECLARE
-  answer ledger_answer;
-  old tracking_reservation;
-  scopes ledger_scope[];
-  tight record;
-  granted bigint := p_wanted;
-  first bigint;
-  is_hard boolean;
-BEGIN
-  SELECT * INTO old FROM tracking_reservation WHERE team_id = p_team AND id = p_id;
-  IF FOUND THEN
-    answer.outcome := CASE WHEN old.state = 0 THEN 'exists' ELSE 'closed' END;
-    answer.output_tokens := old.output_tokens;
-    answer.held_usd := old.held_usd;
-    answer.held_tokens := old.held_tokens;
-    RETURN answer;
-  END IF;
-  PERFORM ledger_join(p_team);
-  SELECT coalesce(array_agg(s ORDER BY s.team_id, s.budget_id, s.subject, s.starts_at), '{}') INTO scopes
-    FROM ledger_scopes(p_team, p_call, now()) s;
-  PERFORM ledger_lock(scopes);
-  is_hard := EXISTS (SELECT 1 FROM unnest(scopes) s WHERE s.mode <> 'soft');
-
-  -- the budget that can pay for the fewest output tokens
-  SELECT s.*, p.spent_usd, p.held_usd, p.spent_tokens, p.held_tokens, a.tokens AS affordable, a.without_holds
-    INTO tight
-    FROM unnest(scopes) s
-    JOIN tracking_budget_period p ON (p.team_id, p.budget_id, p.subject, p.starts_at) = (s.team_id, s.budget_id, s.subject, s.starts_at)
-    CROSS JOIN LATERAL (SELECT
-      least(ledger_affordable(s.limit_usd - p.spent_usd - p.held_usd, p_base_usd, p_output_usd),
-            ledger_affordable(s.limit_tokens - p.spent_tokens - p.held_tokens, p_base_tokens, p_output_times)) AS tokens,
-      least(ledger_affordable(s.limit_usd - p.spent_usd, p_base_usd, p_output_usd),
-            ledger_affordable(s.limit_tokens - p.spent_tokens, p_base_tokens, p_output_times)) AS without_holds) AS a
-    WHERE s.mode <> 'soft'
-    ORDER BY a.tokens, s.team_id, s.budget_id LIMIT 1;
-  IF FOUND THEN
-    answer.budget_id := tight.budget_id; answer.budget_name := tight.name; answer.budget_subject := tight.subject;
-    answer.budget_mode := tight.mode; answer.limit_usd := tight.limit_usd; answer.limit_tokens := tight.limit_tokens;
-    answer.spent_usd := tight.spent_usd; answer.budget_held_usd := tight.held_usd;
-    answer.spent_tokens := tight.spent_tokens; answer.budget_held_tokens := tight.held_tokens;
-    answer.starts_at := tight.starts_at; answer.ends_at := tight.ends_at;
-    granted := least(granted, tight.affordable);
-  END IF;
-  IF p_base_usd IS NULL AND EXISTS (SELECT 1 FROM unnest(scopes) s WHERE s.mode <> 'soft' AND s.limit_usd IS NOT NULL) THEN
-    SELECT s.budget_id, s.name, s.mode, s.limit_usd INTO answer.budget_id, answer.budget_name, answer.budget_mode, answer.limit_usd
-      FROM unnest(scopes) s WHERE s.mode <> 'soft' AND s.limit_usd IS NOT NULL LIMIT 1;
-    answer.outcome := 'unpriced';
-    RETURN answer;
-  END IF;
-  IF granted < least(p_floor, p_wanted) THEN
-    answer.outcome := 'refused';
-    answer.output_tokens := greatest(granted, 0);
-    answer.may_wait := tight.without_holds >= least(p_floor, p_wanted);
-    answer.free_at := (SELECT min(r.lease_until) FROM tracking_reservation r WHERE r.state = 0 AND tight.budget_id = ANY (r.budgets));
-    RETURN answer;
-  END IF;
-
-  first := granted;
-  IF p_slice > 0 AND is_hard AND NOT EXISTS (SELECT 1 FROM unnest(scopes) s WHERE s.mode = 'strict') THEN
-    granted := p_wanted;  -- the hold grows as the answer does
-    first := least(first, p_slice);
-  END IF;
-  answer.outcome := 'held';
-  answer.output_tokens := granted;
-  answer.held_usd := coalesce(ceil((p_base_usd + p_output_usd * first) * 10000000000) / 10000000000, 0);
-  answer.held_tokens := p_base_tokens + first * p_output_times;
-  UPDATE tracking_budget_period p
-    SET held_usd = p.held_usd + answer.held_usd, held_tokens = p.held_tokens + answer.held_tokens, touched_at = now()
-    FROM unnest(scopes) s
-    WHERE (p.team_id, p.budget_id, p.subject, p.starts_at) = (s.team_id, s.budget_id, s.subject, s.starts_at);
-  INSERT INTO tracking_reservation (team_id, id, key_id, run, agent, model, end_user, held_usd, held_tokens, output_tokens,
-      teams, budgets, subjects, starts, detail, lease_until)
-    SELECT p_team, p_id, coalesce(p_call ->> 'key', ''), coalesce(p_call ->> 'run', ''), coalesce(p_call ->> 'agent', ''),
-      coalesce(p_call -> 'models' ->> -1, ''), coalesce(p_call ->> 'user', ''), answer.held_usd, answer.held_tokens, granted,
-      coalesce(array_agg(s.team_id), '{}'), coalesce(array_agg(s.budget_id), '{}'), coalesce(array_agg(s.subject), '{}'),
-      coalesce(array_agg(s.starts_at), '{}'), p_detail, now() + make_interval(secs => p_lease_ms / 1000.0)
-    FROM unnest(scopes) s;
-  RETURN answer;
-END $$;
+-- Money to the last digit that is kept, upwards: what is held or spent is never less than it costs.
+CREATE FUNCTION ledger_up(p_usd numeric) RETURNS numeric LANGUAGE sql IMMUTABLE AS $$
+  SELECT ceil(p_usd * 10000000000) / 10000000000
+$$;
 
 -- Output tokens that ``p_free`` pays for after ``p_base``: without a limit, or at no price, any number.
 CREATE FUNCTION ledger_affordable(p_free numeric, p_base numeric, p_each numeric) RETURNS bigint
@@ -180,31 +116,149 @@ LANGUAGE sql IMMUTABLE AS $$
     ELSE least(floor((p_free - p_base) / p_each), 9223372036854775807)::bigint END
 $$;
 
+-- Hold a call's worst case on all its budgets, or on none.
+--   p_base_usd, p_base_tokens: what is paid whatever the answer; p_output_usd, p_output_times: of each output token more
+--   p_wanted, p_floor: output tokens asked for, and the fewest worth calling for
+--   p_slice: output tokens to hold at first where every hard budget is elastic and the answer streams; 0 holds all
+-- outcome: held; exists (this id holds already); closed (this id is finished); refused; unpriced
+CREATE FUNCTION ledger_reserve(
+  p_team bigint, p_id uuid, p_call jsonb, p_base_usd numeric, p_output_usd numeric, p_base_tokens bigint,
+  p_output_times int, p_wanted bigint, p_floor bigint, p_slice bigint, p_lease_ms int, p_detail jsonb
+) RETURNS ledger_answer LANGUAGE plpgsql SET plan_cache_mode = force_generic_plan AS $$
+DECLARE
+  answer ledger_answer;
+  old record;
+  scopes ledger_scope[];
+  tight record;
+  base_usd numeric := CASE WHEN p_output_usd IS NULL AND p_wanted > 0 THEN NULL ELSE p_base_usd END;
+  output_usd numeric := coalesce(p_output_usd, 0);
+  granted bigint := p_wanted;
+  first bigint;
+  is_missing boolean;
+  is_elastic boolean;
+  is_cleared boolean;
+BEGIN
+  IF (coalesce(p_base_usd, 0) >= 0 AND coalesce(p_base_usd, 0) < 'Infinity' AND output_usd >= 0 AND output_usd < 'Infinity'
+      AND p_base_tokens BETWEEN 0 AND 1000000000000 AND p_output_times BETWEEN 0 AND 1000000 AND p_wanted BETWEEN 0 AND 1000000000000
+      AND p_wanted * p_output_times <= 1000000000000 AND p_floor >= 0 AND p_slice >= 0 AND p_lease_ms > 0) IS NOT TRUE THEN
+    RAISE EXCEPTION 'what a call can cost is no negative or boundless number' USING ERRCODE = 'invalid_parameter_value';
+  END IF;
+  SELECT r.state, r.output_tokens, r.held_usd, r.held_tokens INTO old
+    FROM tracking_reservation r WHERE r.team_id = p_team AND r.id = p_id;
+  IF FOUND THEN
+    answer.outcome := CASE WHEN old.state = 0 THEN 'exists' ELSE 'closed' END;
+    answer.output_tokens := old.output_tokens;
+    answer.held_usd := old.held_usd;
+    answer.held_tokens := old.held_tokens;
+    RETURN answer;
+  END IF;
+  PERFORM pg_advisory_xact_lock_shared(1279608903, (p_team % 2147483647)::int);  -- as ledger_join
+  SELECT coalesce(array_agg(s), '{}'), bool_or(p.budget_id IS NULL), bool_and(s.mode <> 'strict') AND bool_or(s.mode = 'elastic'),
+         EXISTS (SELECT 1 FROM tracking_ledger_entry e WHERE e.team_id = p_team AND e.reservation_id = p_id AND e.kind = 'debit')
+    INTO scopes, is_missing, is_elastic, is_cleared
+    FROM ledger_scopes(p_team, p_call, now()) s
+    LEFT JOIN tracking_budget_period p ON (p.team_id, p.budget_id, p.subject, p.starts_at) = (s.team_id, s.budget_id, s.subject, s.starts_at);
+  IF is_cleared THEN  -- long settled, and its hold cleared away
+    answer.outcome := 'closed';
+    RETURN answer;
+  END IF;
+  IF is_missing THEN
+    PERFORM ledger_open(p_team, scopes);
+  END IF;
+
+  -- all are locked; first comes the hard budget that can pay for the fewest output tokens, one that could not even if
+  -- nothing were held before others
+  SELECT l.*, l.mode <> 'soft' AS is_hard INTO tight FROM (
+    SELECT s.*, p.spent_usd, p.held_usd, p.spent_tokens, p.held_tokens,
+      least(ledger_affordable(s.limit_usd - p.spent_usd - p.held_usd, base_usd, output_usd),
+            ledger_affordable(s.limit_tokens - p.spent_tokens - p.held_tokens, p_base_tokens, p_output_times)) AS affordable,
+      least(p_floor, p_wanted) <= least(
+            ledger_affordable(s.limit_usd - p.spent_usd, base_usd, output_usd),
+            ledger_affordable(s.limit_tokens - p.spent_tokens, p_base_tokens, p_output_times)) AS is_for_holds
+    FROM unnest(scopes) s
+    JOIN tracking_budget_period p ON (p.team_id, p.budget_id, p.subject, p.starts_at) = (s.team_id, s.budget_id, s.subject, s.starts_at)
+    ORDER BY p.team_id, p.budget_id, p.subject, p.starts_at FOR UPDATE OF p) AS l
+    ORDER BY l.mode = 'soft', base_usd IS NOT NULL OR l.limit_usd IS NULL, l.is_for_holds, l.affordable, l.team_id, l.budget_id
+    LIMIT 1;
+  IF tight.is_hard THEN
+    answer.budget_id := tight.budget_id; answer.budget_name := tight.name; answer.budget_subject := tight.subject;
+    answer.budget_mode := tight.mode; answer.limit_usd := tight.limit_usd; answer.limit_tokens := tight.limit_tokens;
+    answer.spent_usd := tight.spent_usd; answer.budget_held_usd := tight.held_usd;
+    answer.spent_tokens := tight.spent_tokens; answer.budget_held_tokens := tight.held_tokens;
+    answer.starts_at := tight.starts_at; answer.ends_at := tight.ends_at;
+    granted := least(granted, tight.affordable);
+    IF base_usd IS NULL AND tight.limit_usd IS NOT NULL THEN
+      answer.outcome := 'unpriced';
+      RETURN answer;
+    END IF;
+    IF granted < least(p_floor, p_wanted) THEN
+      answer.outcome := 'refused';
+      answer.output_tokens := greatest(granted, 0);
+      answer.may_wait := tight.is_for_holds;
+      IF answer.may_wait THEN
+        answer.free_at := (SELECT min(r.lease_until) FROM tracking_reservation r
+          WHERE r.state = 0 AND (tight.team_id = 0 OR r.team_id = tight.team_id) AND EXISTS (
+            SELECT 1 FROM unnest(r.budgets, r.subjects) AS k(budget_id, subject)
+            WHERE k.budget_id = tight.budget_id AND k.subject = tight.subject));
+      END IF;
+      RETURN answer;
+    END IF;
+  END IF;
+
+  first := granted;
+  IF p_slice > 0 AND is_elastic THEN
+    granted := p_wanted;  -- the hold grows as the answer does
+    first := least(first, p_slice);
+  END IF;
+  answer.outcome := 'held';
+  answer.output_tokens := granted;
+  answer.held_usd := coalesce(ledger_up(base_usd + output_usd * first), 0);
+  answer.held_tokens := p_base_tokens + first * p_output_times;
+  UPDATE tracking_budget_period p
+    SET held_usd = p.held_usd + answer.held_usd, held_tokens = p.held_tokens + answer.held_tokens, touched_at = now()
+    FROM unnest(scopes) s
+    WHERE (p.team_id, p.budget_id, p.subject, p.starts_at) = (s.team_id, s.budget_id, s.subject, s.starts_at);
+  INSERT INTO tracking_reservation (team_id, id, key_id, run, agent, model, end_user, held_usd, held_tokens, output_tokens,
+      teams, budgets, subjects, starts, call, detail, lease_until)
+    SELECT p_team, p_id, coalesce(p_call ->> 'key', ''), coalesce(p_call ->> 'run', ''), coalesce(p_call ->> 'agent', ''),
+      coalesce(p_call -> 'models' ->> -1, ''), coalesce(p_call ->> 'user', ''), answer.held_usd, answer.held_tokens, granted,
+      coalesce(array_agg(s.team_id), '{}'), coalesce(array_agg(s.budget_id), '{}'), coalesce(array_agg(s.subject), '{}'),
+      coalesce(array_agg(s.starts_at), '{}'), p_call, p_detail, now() + make_interval(secs => p_lease_ms / 1000.0)
+    FROM unnest(scopes) s;
+  RETURN answer;
+END $$;
+
 -- Let a hold grow while an answer streams. outcome: held, refused, gone (no such hold).
 CREATE FUNCTION ledger_extend(p_team bigint, p_id uuid, p_usd numeric, p_tokens bigint, p_lease_ms int) RETURNS ledger_answer
-LANGUAGE plpgsql AS $$
+LANGUAGE plpgsql SET plan_cache_mode = force_generic_plan AS $$
 DECLARE
   answer ledger_answer;
   hold tracking_reservation;
   tight record;
+  usd numeric := ledger_up(coalesce(p_usd, 0));
 BEGIN
+  IF (usd >= 0 AND usd < 'Infinity' AND p_tokens BETWEEN 0 AND 1000000000000 AND p_lease_ms > 0) IS NOT TRUE THEN
+    RAISE EXCEPTION 'a hold grows by no negative or boundless number' USING ERRCODE = 'invalid_parameter_value';
+  END IF;
   SELECT * INTO hold FROM tracking_reservation WHERE team_id = p_team AND id = p_id AND state = 0 FOR UPDATE;
   IF NOT FOUND THEN
     answer.outcome := 'gone';
     RETURN answer;
   END IF;
-  PERFORM ledger_lock_held(hold);
-  SELECT b.id, b.name, p.subject, b.mode, b.limit_usd, b.limit_tokens, p.spent_usd, p.held_usd, p.spent_tokens, p.held_tokens,
-         p.starts_at, p.ends_at
-    INTO tight
+  SELECT l.* INTO tight FROM (
+    SELECT b.id, b.name, b.mode, p.subject, p.spent_usd, p.held_usd, p.spent_tokens, p.held_tokens, p.starts_at, p.ends_at,
+      b.limit_usd + CASE WHEN b.raised_until > now() THEN coalesce(b.raised_usd, 0) ELSE 0 END AS limit_usd,
+      b.limit_tokens + CASE WHEN b.raised_until > now() THEN coalesce(b.raised_tokens, 0) ELSE 0 END AS limit_tokens,
+      coalesce(b.mode <> 'soft' AND b.archived_at IS NULL, false) AS is_hard
     FROM unnest(hold.teams, hold.budgets, hold.subjects, hold.starts) AS k(team_id, budget_id, subject, starts_at)
     JOIN tracking_budget_period p USING (team_id, budget_id, subject, starts_at)
-    JOIN tracking_budget b ON b.id = p.budget_id
-    WHERE b.mode <> 'soft' AND b.archived_at IS NULL AND (
-      p.spent_usd + p.held_usd + p_usd > b.limit_usd + CASE WHEN b.raised_until > now() THEN coalesce(b.raised_usd, 0) ELSE 0 END
-      OR p.spent_tokens + p.held_tokens + p_tokens > b.limit_tokens + CASE WHEN b.raised_until > now() THEN coalesce(b.raised_tokens, 0) ELSE 0 END)
+    LEFT JOIN tracking_budget b ON b.id = p.budget_id
+    ORDER BY p.team_id, p.budget_id, p.subject, p.starts_at FOR UPDATE OF p) AS l
+    ORDER BY l.is_hard AND (usd > 0 AND l.spent_usd + l.held_usd + usd > l.limit_usd
+      OR p_tokens > 0 AND l.spent_tokens + l.held_tokens + p_tokens > l.limit_tokens) IS TRUE DESC
     LIMIT 1;
-  IF FOUND THEN
+  IF tight.is_hard AND (usd > 0 AND tight.spent_usd + tight.held_usd + usd > tight.limit_usd
+      OR p_tokens > 0 AND tight.spent_tokens + tight.held_tokens + p_tokens > tight.limit_tokens) THEN
     answer.outcome := 'refused';
     answer.budget_id := tight.id; answer.budget_name := tight.name; answer.budget_subject := tight.subject;
     answer.budget_mode := tight.mode; answer.limit_usd := tight.limit_usd; answer.limit_tokens := tight.limit_tokens;
@@ -213,53 +267,65 @@ BEGIN
     answer.starts_at := tight.starts_at; answer.ends_at := tight.ends_at;
     RETURN answer;
   END IF;
-  PERFORM ledger_move(hold, p_usd, p_tokens, 0, 0);
-  UPDATE tracking_reservation SET held_usd = held_usd + p_usd, held_tokens = held_tokens + p_tokens,
-      lease_until = now() + make_interval(secs => p_lease_ms / 1000.0)
-    WHERE team_id = p_team AND id = p_id
-    RETURNING held_usd, held_tokens INTO answer.held_usd, answer.held_tokens;
+  PERFORM ledger_move(hold, usd, p_tokens, 0, 0);
+  UPDATE tracking_reservation r SET held_usd = r.held_usd + usd, held_tokens = r.held_tokens + p_tokens,
+      lease_until = greatest(r.lease_until, now() + make_interval(secs => p_lease_ms / 1000.0))
+    WHERE r.team_id = p_team AND r.id = p_id
+    RETURNING r.held_usd, r.held_tokens INTO answer.held_usd, answer.held_tokens;
   answer.outcome := 'held';
   RETURN answer;
 END $$;
 
-CREATE FUNCTION ledger_lock_held(p_hold tracking_reservation) RETURNS void LANGUAGE sql AS $$
-  SELECT count(*) FROM (
-    SELECT 1 FROM tracking_budget_period p
-    JOIN unnest(p_hold.teams, p_hold.budgets, p_hold.subjects, p_hold.starts) AS k(team_id, budget_id, subject, starts_at)
-      USING (team_id, budget_id, subject, starts_at)
-    ORDER BY p.team_id, p.budget_id, p.subject, p.starts_at FOR UPDATE OF p) AS locked
-$$;
+-- Lock the periods of a hold in their order. Is there one whose next threshold is passed when this much more is spent?
+CREATE FUNCTION ledger_lock_held(p_hold tracking_reservation, p_usd numeric, p_tokens bigint) RETURNS boolean LANGUAGE plpgsql AS $$
+BEGIN
+  RETURN (SELECT bool_or(l.is_passed) FROM (
+    SELECT EXISTS (SELECT 1 FROM unnest(b.alert_at) a WHERE a > p.told_percent
+        AND (100 * (p.spent_usd + p_usd) >= a * nullif(b.limit_usd, 0) OR 100.0 * (p.spent_tokens + p_tokens) >= a * nullif(b.limit_tokens, 0))) AS is_passed
+    FROM unnest(p_hold.teams, p_hold.budgets, p_hold.subjects, p_hold.starts) AS k(team_id, budget_id, subject, starts_at)
+    JOIN tracking_budget_period p USING (team_id, budget_id, subject, starts_at)
+    LEFT JOIN tracking_budget b ON b.id = p.budget_id
+    ORDER BY p.team_id, p.budget_id, p.subject, p.starts_at FOR UPDATE OF p) AS l);
+END $$;
 
 -- Add to what a hold's budgets have held and spent. Their rows are locked.
 CREATE FUNCTION ledger_move(p_hold tracking_reservation, p_held_usd numeric, p_held_tokens bigint, p_spent_usd numeric, p_spent_tokens bigint)
-RETURNS void LANGUAGE sql AS $$
+RETURNS void LANGUAGE plpgsql AS $$
+BEGIN
   UPDATE tracking_budget_period p
     SET held_usd = p.held_usd + p_held_usd, held_tokens = p.held_tokens + p_held_tokens,
         spent_usd = p.spent_usd + p_spent_usd, spent_tokens = p.spent_tokens + p_spent_tokens, touched_at = now()
     FROM unnest(p_hold.teams, p_hold.budgets, p_hold.subjects, p_hold.starts) AS k(team_id, budget_id, subject, starts_at)
-    WHERE (p.team_id, p.budget_id, p.subject, p.starts_at) = (k.team_id, k.budget_id, k.subject, k.starts_at)
-$$;
+    WHERE (p.team_id, p.budget_id, p.subject, p.starts_at) = (k.team_id, k.budget_id, k.subject, k.starts_at);
+END $$;
 
 -- Append one entry for a hold.
 CREATE FUNCTION ledger_enter(p_hold tracking_reservation, p_kind text, p_usd numeric, p_tokens bigint, p_is_estimated boolean, p_reason text, p_detail jsonb)
-RETURNS void LANGUAGE sql AS $$
+RETURNS void LANGUAGE plpgsql AS $$
+BEGIN
   INSERT INTO tracking_ledger_entry (team_id, kind, reservation_id, usd, tokens, key_id, run, agent, model, end_user,
       is_estimated, teams, budgets, subjects, starts, reason, detail)
     VALUES (p_hold.team_id, p_kind, p_hold.id, p_usd, p_tokens, p_hold.key_id, p_hold.run, p_hold.agent, p_hold.model,
       p_hold.end_user, p_is_estimated, p_hold.teams, p_hold.budgets, p_hold.subjects, p_hold.starts, p_reason,
-      p_hold.detail || p_detail)
-$$;
+      p_hold.detail || p_detail);
+END $$;
 
 -- What the call cost. Once: the hold is freed and the cost is spent. After the hold expired: the estimate is corrected.
--- After a release: the cost is charged all the same, for it was real.
+-- After a release: the cost is charged all the same, for it was real. More than was held is spent all the same, and told.
 -- outcome: settled, corrected, charged, already (nothing changed), gone (no such hold)
 CREATE FUNCTION ledger_settle(p_team bigint, p_id uuid, p_usd numeric, p_tokens bigint, p_is_estimated boolean, p_detail jsonb)
-RETURNS ledger_answer LANGUAGE plpgsql AS $$
+RETURNS ledger_answer LANGUAGE plpgsql SET plan_cache_mode = force_generic_plan AS $$
 DECLARE
   answer ledger_answer;
   hold tracking_reservation;
-  usd numeric := coalesce(p_usd, 0);
+  usd numeric := ledger_up(coalesce(p_usd, 0));
+  more_usd numeric;
+  more_tokens bigint;
+  is_to_tell boolean;
 BEGIN
+  IF (usd >= 0 AND usd < 'Infinity' AND p_tokens BETWEEN 0 AND 1000000000000) IS NOT TRUE THEN
+    RAISE EXCEPTION 'what a call cost is no negative or boundless number' USING ERRCODE = 'invalid_parameter_value';
+  END IF;
   SELECT * INTO hold FROM tracking_reservation WHERE team_id = p_team AND id = p_id FOR UPDATE;
   IF NOT FOUND THEN
     answer.outcome := 'gone';
@@ -272,16 +338,17 @@ BEGIN
     answer.outcome := 'already';
     RETURN answer;
   END IF;
-  PERFORM ledger_lock_held(hold);
+  more_usd := usd - CASE hold.state WHEN 3 THEN hold.actual_usd ELSE 0 END;
+  more_tokens := p_tokens - CASE hold.state WHEN 3 THEN hold.actual_tokens ELSE 0 END;
+  is_to_tell := ledger_lock_held(hold, more_usd, more_tokens);
   IF hold.state = 0 THEN
     answer.outcome := 'settled';
     PERFORM ledger_move(hold, -hold.held_usd, -hold.held_tokens, usd, p_tokens);
     PERFORM ledger_enter(hold, 'debit', usd, p_tokens, p_is_estimated, '', p_detail);
   ELSIF hold.state = 3 THEN
     answer.outcome := 'corrected';
-    PERFORM ledger_move(hold, 0, 0, usd - hold.actual_usd, p_tokens - hold.actual_tokens);
-    PERFORM ledger_enter(hold, 'correction', usd - hold.actual_usd, p_tokens - hold.actual_tokens, p_is_estimated,
-      'the usage came after the hold had expired', p_detail);
+    PERFORM ledger_move(hold, 0, 0, more_usd, more_tokens);
+    PERFORM ledger_enter(hold, 'correction', more_usd, more_tokens, p_is_estimated, 'the usage came after the hold had expired', p_detail);
   ELSE
     answer.outcome := 'charged';
     PERFORM ledger_move(hold, 0, 0, usd, p_tokens);
@@ -290,12 +357,17 @@ BEGIN
   UPDATE tracking_reservation SET state = CASE WHEN state = 0 THEN 1 ELSE state END, actual_usd = usd, actual_tokens = p_tokens,
       is_estimated = p_is_estimated AND hold.state = 0, closed_at = coalesce(closed_at, now())
     WHERE team_id = p_team AND id = p_id;
-  PERFORM ledger_tell(p_team, hold.teams, hold.budgets, hold.subjects, hold.starts);
+  IF is_to_tell THEN
+    PERFORM ledger_tell(p_team, hold.teams, hold.budgets, hold.subjects, hold.starts);
+  END IF;
+  IF usd > hold.held_usd OR p_tokens > hold.held_tokens THEN
+    PERFORM ledger_tell_over(hold, usd, p_tokens);
+  END IF;
   RETURN answer;
 END $$;
 
 -- The call was not made, or cost nothing. outcome: released, already, gone.
-CREATE FUNCTION ledger_release(p_team bigint, p_id uuid) RETURNS ledger_answer LANGUAGE plpgsql AS $$
+CREATE FUNCTION ledger_release(p_team bigint, p_id uuid) RETURNS ledger_answer LANGUAGE plpgsql SET plan_cache_mode = force_generic_plan AS $$
 DECLARE
   answer ledger_answer;
   hold tracking_reservation;
@@ -305,16 +377,18 @@ BEGIN
   IF answer.outcome <> 'released' THEN
     RETURN answer;
   END IF;
-  PERFORM ledger_lock_held(hold);
+  PERFORM ledger_lock_held(hold, 0, 0);
   PERFORM ledger_move(hold, -hold.held_usd, -hold.held_tokens, 0, 0);
   UPDATE tracking_reservation SET state = 2, closed_at = now() WHERE team_id = p_team AND id = p_id;
   answer.held_usd := hold.held_usd;
+  answer.held_tokens := hold.held_tokens;
   RETURN answer;
 END $$;
 
--- Close one hold whose lease ran out: never sent, it is released; sent, all of it is spent, as an estimate.
--- Returns its team and id, or nothing when no lease has run out.
-CREATE FUNCTION ledger_expire(OUT team_id bigint, OUT id uuid, OUT outcome text) RETURNS SETOF record LANGUAGE plpgsql AS $$
+-- Close one hold whose lease ran out: never sent, it is released; sent, all of it is spent, as an estimate. One that
+-- cannot be closed is put off and told of, so that it keeps none of the others.
+-- outcome: released, expired, stuck. Returns nothing when no lease has run out.
+CREATE FUNCTION ledger_expire(OUT team_id bigint, OUT id uuid, OUT outcome text) RETURNS SETOF record LANGUAGE plpgsql SET plan_cache_mode = force_generic_plan AS $$
 DECLARE
   hold tracking_reservation;
 BEGIN
@@ -325,56 +399,54 @@ BEGIN
   END IF;
   team_id := hold.team_id;
   id := hold.id;
-  PERFORM ledger_lock_held(hold);
-  IF hold.dispatched_at IS NULL THEN
-    outcome := 'released';
-    PERFORM ledger_move(hold, -hold.held_usd, -hold.held_tokens, 0, 0);
-    UPDATE tracking_reservation r SET state = 2, closed_at = now() WHERE r.team_id = hold.team_id AND r.id = hold.id;
-  ELSE
-    outcome := 'expired';
-    PERFORM ledger_move(hold, -hold.held_usd, -hold.held_tokens, hold.held_usd, hold.held_tokens);
-    PERFORM ledger_enter(hold, 'debit', hold.held_usd, hold.held_tokens, true,
-      'nobody said what the call cost before its lease ran out', '{}');
-    UPDATE tracking_reservation r SET state = 3, actual_usd = hold.held_usd, actual_tokens = hold.held_tokens,
-        is_estimated = true, closed_at = now()
-      WHERE r.team_id = hold.team_id AND r.id = hold.id;
-    PERFORM ledger_tell(hold.team_id, hold.teams, hold.budgets, hold.subjects, hold.starts);
-  END IF;
+  BEGIN
+    outcome := ledger_run_out(hold);
+  EXCEPTION
+    WHEN deadlock_detected OR serialization_failure OR lock_not_available THEN
+      RAISE;
+    WHEN OTHERS THEN
+      outcome := 'stuck';
+      UPDATE tracking_reservation r SET lease_until = now() + interval '5 minutes' WHERE r.team_id = hold.team_id AND r.id = hold.id;
+      INSERT INTO tracking_alert AS a (id, team_id, kind, severity, dedupe_key, run, agent, payload, opened_at, last_at, times)
+        SELECT gen_random_uuid(), t.id, 'stuck', 'critical', 'stuck:' || hold.id, left(hold.run, 128), left(hold.agent, 200),
+          jsonb_build_object('reservation_id', hold.id, 'held_usd', hold.held_usd::text, 'error', left(SQLERRM, 500)), now(), now(), 1
+        FROM tracking_team t WHERE t.id = hold.team_id
+        ON CONFLICT ON CONSTRAINT alert_once DO UPDATE SET times = a.times + 1, last_at = now();
+  END;
   RETURN NEXT;
 END $$;
 
--- The budgets that one charge of ledger_charge falls on. For a call that was held for, nothing is looked up unless there
--- is a budget younger than its hold: who makes one takes along the holds that are open and the usage that is written,
--- so what is left are calls that had ended and were not written yet.
-CREATE FUNCTION ledger_charged(p_team bigint, p_charge jsonb) RETURNS SETOF ledger_scope LANGUAGE plpgsql STABLE AS $$
-DECLARE
-  hold tracking_reservation;
+CREATE FUNCTION ledger_run_out(p_hold tracking_reservation) RETURNS text LANGUAGE plpgsql AS $$
 BEGIN
-  IF p_charge ->> 'reservation' IS NULL THEN
-    RETURN QUERY SELECT * FROM ledger_scopes(p_team, p_charge -> 'call', (p_charge ->> 'at')::timestamptz);
-    RETURN;
+  IF p_hold.dispatched_at IS NULL THEN
+    PERFORM ledger_lock_held(p_hold, 0, 0);
+    PERFORM ledger_move(p_hold, -p_hold.held_usd, -p_hold.held_tokens, 0, 0);
+    UPDATE tracking_reservation SET state = 2, closed_at = now() WHERE team_id = p_hold.team_id AND id = p_hold.id;
+    RETURN 'released';
   END IF;
-  SELECT * INTO hold FROM tracking_reservation WHERE team_id = p_team AND id = (p_charge ->> 'reservation')::uuid;
-  IF NOT FOUND OR NOT EXISTS (
-    SELECT 1 FROM tracking_team t JOIN tracking_budget b
-      ON b.archived_at IS NULL AND (b.team_id = t.id OR b.team_id IS NULL AND b.organization_id = t.organization_id)
-    WHERE t.id = p_team AND b.created_at > hold.created_at AND NOT b.id = ANY (hold.budgets)) THEN
-    RETURN;
-  END IF;
-  RETURN QUERY SELECT s.* FROM ledger_scopes(p_team, p_charge -> 'call', (p_charge ->> 'at')::timestamptz) s
-    JOIN tracking_budget b ON b.id = s.budget_id
-    WHERE b.created_at > hold.created_at AND NOT s.budget_id = ANY (hold.budgets);
+  PERFORM ledger_lock_held(p_hold, 0, 0);
+  PERFORM ledger_move(p_hold, -p_hold.held_usd, -p_hold.held_tokens, p_hold.held_usd, p_hold.held_tokens);
+  PERFORM ledger_enter(p_hold, 'debit', p_hold.held_usd, p_hold.held_tokens, true,
+    'nobody said what the call cost before its lease ran out', '{}');
+  UPDATE tracking_reservation SET state = 3, actual_usd = held_usd, actual_tokens = held_tokens, is_estimated = true, closed_at = now()
+    WHERE team_id = p_hold.team_id AND id = p_hold.id;
+  PERFORM ledger_tell(p_hold.team_id, p_hold.teams, p_hold.budgets, p_hold.subjects, p_hold.starts);
+  RETURN 'expired';
 END $$;
 
 -- Costs of calls nobody held money for, seen afterwards; or changes of such costs. All or nothing, in one order.
 -- p_charges: [{"call": as ledger_scopes has it, "at", "usd", "tokens", "kind", "reason", "is_estimated", "reservation"}];
 -- usd may be negative. A call that was held for names its reservation: only budgets made since, which its hold does not
--- know, are charged. Returns how many entries were made: none for a call under no budget.
-CREATE FUNCTION ledger_charge(p_team bigint, p_charges jsonb, p_actor text) RETURNS int LANGUAGE plpgsql AS $$
+-- know, are charged; nothing is looked up unless there is one. (Who makes a budget takes along the holds that are open and
+-- the usage that is written, so what is left are calls that had ended and were not written yet.)
+-- Returns how many entries were made: none for a call under no budget.
+CREATE FUNCTION ledger_charge(p_team bigint, p_charges jsonb, p_actor text) RETURNS int LANGUAGE plpgsql SET plan_cache_mode = force_generic_plan AS $$
 DECLARE
-  charge record;
-  made int := 0;
+  numbers bigint[];  -- charge numbers[i], of usds[i] and amounts[i], falls on scopes[i]
   scopes ledger_scope[];
+  usds numeric[];
+  amounts bigint[];
+  made int;
 BEGIN
   PERFORM ledger_join(p_team);
   IF NOT EXISTS (
@@ -383,32 +455,54 @@ BEGIN
     WHERE t.id = p_team) THEN
     RETURN 0;
   END IF;
-  SELECT coalesce(array_agg(DISTINCT s), '{}') INTO scopes
-    FROM jsonb_array_elements(p_charges) c
-    CROSS JOIN LATERAL ledger_charged(p_team, c) s;
-  PERFORM ledger_lock(scopes);
-  FOR charge IN SELECT c AS told, c -> 'call' AS call, (c ->> 'at')::timestamptz AS at, (c ->> 'usd')::numeric AS usd,
-      (c ->> 'tokens')::bigint AS tokens, coalesce(c ->> 'kind', 'charge') AS kind, coalesce(c ->> 'reason', '') AS reason,
-      coalesce((c ->> 'is_estimated')::boolean, false) AS is_estimated
-    FROM jsonb_array_elements(p_charges) c
-  LOOP
-    SELECT coalesce(array_agg(s ORDER BY s.team_id, s.budget_id, s.subject, s.starts_at), '{}') INTO scopes
-      FROM ledger_charged(p_team, charge.told) s;
-    CONTINUE WHEN scopes = '{}';
-    UPDATE tracking_budget_period p SET spent_usd = p.spent_usd + charge.usd, spent_tokens = p.spent_tokens + charge.tokens, touched_at = now()
-      FROM unnest(scopes) s
-      WHERE (p.team_id, p.budget_id, p.subject, p.starts_at) = (s.team_id, s.budget_id, s.subject, s.starts_at);
-    INSERT INTO tracking_ledger_entry (team_id, kind, usd, tokens, key_id, run, agent, model, end_user, is_estimated,
-        teams, budgets, subjects, starts, actor, reason, detail)
-      SELECT p_team, charge.kind, charge.usd, charge.tokens, coalesce(charge.call ->> 'key', ''), coalesce(charge.call ->> 'run', ''),
-        coalesce(charge.call ->> 'agent', ''), coalesce(charge.call -> 'models' ->> -1, ''), coalesce(charge.call ->> 'user', ''),
-        charge.is_estimated, array_agg(s.team_id), array_agg(s.budget_id), array_agg(s.subject), array_agg(s.starts_at),
-        p_actor, charge.reason, jsonb_build_object('of', charge.at)
-      FROM unnest(scopes) s;
-    PERFORM ledger_tell(p_team, array_agg(s.team_id), array_agg(s.budget_id), array_agg(s.subject), array_agg(s.starts_at))
-      FROM unnest(scopes) s;
-    made := made + 1;
-  END LOOP;
+  WITH charged AS MATERIALIZED (
+    SELECT c.number, c.told, r.created_at AS held_at, r.budgets
+    FROM jsonb_array_elements(p_charges) WITH ORDINALITY AS c(told, number)
+    LEFT JOIN tracking_reservation r ON r.team_id = p_team AND r.id = (c.told ->> 'reservation')::uuid
+    WHERE c.told ->> 'reservation' IS NULL OR EXISTS (
+      SELECT 1 FROM tracking_team t JOIN tracking_budget b
+        ON b.archived_at IS NULL AND (b.team_id = t.id OR b.team_id IS NULL AND b.organization_id = t.organization_id)
+      WHERE t.id = p_team AND b.created_at > r.created_at AND NOT b.id = ANY (r.budgets))
+  )
+  SELECT coalesce(array_agg(c.number), '{}'), coalesce(array_agg(s), '{}'), array_agg(ledger_up((c.told ->> 'usd')::numeric)),
+      array_agg((c.told ->> 'tokens')::bigint)
+    INTO numbers, scopes, usds, amounts
+    FROM charged c CROSS JOIN LATERAL ledger_scopes(p_team, c.told -> 'call', (c.told ->> 'at')::timestamptz) s
+    WHERE c.told ->> 'reservation' IS NULL OR NOT s.budget_id = ANY (c.budgets)
+      AND EXISTS (SELECT 1 FROM tracking_budget b WHERE b.id = s.budget_id AND b.created_at > c.held_at);
+  IF numbers = '{}' THEN
+    RETURN 0;
+  END IF;
+  PERFORM ledger_open(p_team, scopes);
+  PERFORM 1 FROM tracking_budget_period p
+    JOIN (SELECT DISTINCT s.team_id, s.budget_id, s.subject, s.starts_at FROM unnest(scopes) s) AS k USING (team_id, budget_id, subject, starts_at)
+    ORDER BY p.team_id, p.budget_id, p.subject, p.starts_at FOR UPDATE OF p;
+  UPDATE tracking_budget_period p SET spent_usd = p.spent_usd + k.usd, spent_tokens = p.spent_tokens + k.tokens, touched_at = now()
+    FROM (
+      SELECT s.team_id, s.budget_id, s.subject, s.starts_at, sum(s.usd) AS usd, sum(s.tokens) AS tokens
+      FROM ROWS FROM (unnest(scopes), unnest(usds), unnest(amounts))
+        AS s(team_id, budget_id, subject, starts_at, ends_at, name, mode, limit_usd, limit_tokens, usd, tokens)
+      GROUP BY 1, 2, 3, 4) AS k
+    WHERE (p.team_id, p.budget_id, p.subject, p.starts_at) = (k.team_id, k.budget_id, k.subject, k.starts_at);
+  INSERT INTO tracking_ledger_entry (team_id, kind, reservation_id, usd, tokens, key_id, run, agent, model, end_user, is_estimated,
+      teams, budgets, subjects, starts, actor, reason, detail)
+    SELECT p_team, coalesce(c.told ->> 'kind', 'charge'), (c.told ->> 'reservation')::uuid, k.usd, k.tokens,
+      coalesce(c.told -> 'call' ->> 'key', ''), coalesce(c.told -> 'call' ->> 'run', ''),
+      coalesce(c.told -> 'call' ->> 'agent', ''), coalesce(c.told -> 'call' -> 'models' ->> -1, ''),
+      coalesce(c.told -> 'call' ->> 'user', ''), coalesce((c.told ->> 'is_estimated')::boolean, false),
+      k.teams, k.budgets, k.subjects, k.starts, p_actor, coalesce(c.told ->> 'reason', ''),
+      jsonb_build_object('of', (c.told ->> 'at')::timestamptz)
+    FROM jsonb_array_elements(p_charges) WITH ORDINALITY AS c(told, number)
+    JOIN (
+      SELECT s.number, min(s.usd) AS usd, min(s.tokens) AS tokens, array_agg(s.team_id) AS teams, array_agg(s.budget_id) AS budgets,
+        array_agg(s.subject) AS subjects, array_agg(s.starts_at) AS starts
+      FROM ROWS FROM (unnest(scopes), unnest(numbers), unnest(usds), unnest(amounts))
+        AS s(team_id, budget_id, subject, starts_at, ends_at, name, mode, limit_usd, limit_tokens, number, usd, tokens)
+      GROUP BY 1) AS k USING (number)
+    ORDER BY c.number;
+  GET DIAGNOSTICS made = ROW_COUNT;
+  PERFORM ledger_tell(p_team, array_agg(k.team_id), array_agg(k.budget_id), array_agg(k.subject), array_agg(k.starts_at))
+    FROM (SELECT DISTINCT s.team_id, s.budget_id, s.subject, s.starts_at FROM unnest(scopes) s) AS k;
   RETURN made;
 END $$;
 
@@ -419,16 +513,18 @@ LANGUAGE sql STABLE AS $$
     extract(epoch FROM p_starts), p_percent)
 $$;
 
--- Open an alert for each threshold that these periods' spending has just passed, once a period and threshold.
+-- Open an alert for each threshold that these periods' spending has just passed, once a period and threshold. Their rows
+-- are locked.
 CREATE FUNCTION ledger_tell(p_team bigint, p_teams bigint[], p_budgets uuid[], p_subjects text[], p_starts timestamptz[])
-RETURNS void LANGUAGE sql AS $$
+RETURNS void LANGUAGE plpgsql AS $$
+BEGIN
   WITH at AS (
     SELECT p.team_id, p.budget_id, p.subject, p.starts_at, p.ends_at, p.spent_usd, p.spent_tokens, b.name, b.limit_usd, b.limit_tokens, b.mode,
       (SELECT max(a) FROM unnest(b.alert_at) a
         WHERE a <= greatest(100 * p.spent_usd / nullif(b.limit_usd, 0), 100.0 * p.spent_tokens / nullif(b.limit_tokens, 0))) AS percent
     FROM unnest(p_teams, p_budgets, p_subjects, p_starts) AS k(team_id, budget_id, subject, starts_at)
     JOIN tracking_budget_period p USING (team_id, budget_id, subject, starts_at)
-    JOIN tracking_budget b ON b.id = p.budget_id
+    JOIN tracking_budget b ON b.id = p.budget_id AND b.archived_at IS NULL
   ), passed AS (
     UPDATE tracking_budget_period p SET told_percent = at.percent FROM at
       WHERE (p.team_id, p.budget_id, p.subject, p.starts_at) = (at.team_id, at.budget_id, at.subject, at.starts_at)
@@ -436,11 +532,39 @@ RETURNS void LANGUAGE sql AS $$
       RETURNING at.*
   )
   INSERT INTO tracking_alert (id, team_id, kind, severity, dedupe_key, run, agent, payload, opened_at, last_at, times)
-    SELECT gen_random_uuid(), p_team, 'budget', CASE WHEN percent >= 100 THEN 'critical' WHEN percent >= 90 THEN 'high' ELSE 'low' END,
+    SELECT gen_random_uuid(), t.id, 'budget', CASE WHEN percent >= 100 THEN 'critical' WHEN percent >= 90 THEN 'high' ELSE 'low' END,
       ledger_alert_key(budget_id, subject, starts_at, percent), '', '',
-      jsonb_build_object('budget_id', budget_id, 'budget', name, 'subject', subject, 'percent', percent, 'mode', mode,
+      jsonb_build_object('budget_id', budget_id, 'budget', passed.name, 'subject', subject, 'percent', percent, 'mode', mode,
         'spent_usd', spent_usd::text, 'limit_usd', limit_usd::text, 'spent_tokens', spent_tokens, 'limit_tokens', limit_tokens,
         'ends_at', nullif(ends_at, '9000-01-01 00:00+00')),
       now(), now(), 1
-    FROM passed ON CONFLICT (team_id, dedupe_key) DO NOTHING
-$$;
+    FROM passed JOIN tracking_team t ON t.id = p_team ON CONFLICT (team_id, dedupe_key) DO NOTHING;
+END $$;
+
+-- A call cost more than was held for it, and a hard budget is over its limit now: an alert, one a period.
+CREATE FUNCTION ledger_tell_over(p_hold tracking_reservation, p_usd numeric, p_tokens bigint) RETURNS void LANGUAGE plpgsql AS $$
+BEGIN
+  INSERT INTO tracking_alert AS a (id, team_id, kind, severity, dedupe_key, run, agent, payload, opened_at, last_at, times)
+    SELECT gen_random_uuid(), t.id, 'overage', 'high',
+      concat_ws(':', 'overage', p.budget_id, CASE WHEN length(p.subject) > 200 THEN md5(p.subject) ELSE p.subject END, extract(epoch FROM p.starts_at)),
+      left(p_hold.run, 128), left(p_hold.agent, 200),
+      jsonb_build_object('budget_id', b.id, 'budget', b.name, 'subject', p.subject, 'mode', b.mode, 'reservation_id', p_hold.id, 'model', p_hold.model,
+        'held_usd', p_hold.held_usd::text, 'usd', p_usd::text, 'held_tokens', p_hold.held_tokens, 'tokens', p_tokens,
+        'spent_usd', p.spent_usd::text, 'limit_usd', b.limit_usd::text, 'spent_tokens', p.spent_tokens, 'limit_tokens', b.limit_tokens),
+      now(), now(), 1
+    FROM unnest(p_hold.teams, p_hold.budgets, p_hold.subjects, p_hold.starts) AS k(team_id, budget_id, subject, starts_at)
+    JOIN tracking_budget_period p USING (team_id, budget_id, subject, starts_at)
+    JOIN tracking_budget b ON b.id = p.budget_id AND b.archived_at IS NULL AND b.mode <> 'soft'
+    JOIN tracking_team t ON t.id = p_hold.team_id
+    WHERE p.spent_usd + p.held_usd > b.limit_usd + CASE WHEN b.raised_until > now() THEN coalesce(b.raised_usd, 0) ELSE 0 END
+      OR p.spent_tokens + p.held_tokens > b.limit_tokens + CASE WHEN b.raised_until > now() THEN coalesce(b.raised_tokens, 0) ELSE 0 END
+    ORDER BY p.team_id, p.budget_id, p.subject, p.starts_at
+    ON CONFLICT (team_id, dedupe_key) DO UPDATE SET
+      last_at = now(), payload = excluded.payload,
+      times = CASE WHEN a.resolved_at IS NULL THEN a.times + 1 ELSE 1 END,
+      opened_at = CASE WHEN a.resolved_at IS NULL THEN a.opened_at ELSE now() END,
+      delivered_at = CASE WHEN a.resolved_at IS NULL THEN a.delivered_at END,
+      acknowledged_at = CASE WHEN a.resolved_at IS NULL THEN a.acknowledged_at END,
+      acknowledged_by_id = CASE WHEN a.resolved_at IS NULL THEN a.acknowledged_by_id END,
+      resolved_at = NULL;
+END $$;

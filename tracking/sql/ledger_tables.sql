@@ -36,6 +36,7 @@ CREATE TABLE tracking_reservation (
   budgets uuid[] NOT NULL,
   subjects text[] NOT NULL,
   starts timestamptz[] NOT NULL,
+  call jsonb NOT NULL,  -- as ledger_scopes reads it: a budget made meanwhile finds the calls it is about
   detail jsonb NOT NULL,
   created_at timestamptz NOT NULL DEFAULT now(),
   dispatched_at timestamptz,
@@ -69,7 +70,8 @@ CREATE TABLE tracking_ledger_entry (
   actor text NOT NULL DEFAULT '',
   reason text NOT NULL DEFAULT '',
   detail jsonb NOT NULL DEFAULT '{}',
-  PRIMARY KEY (team_id, id)
+  PRIMARY KEY (team_id, id),
+  CHECK (kind <> 'debit' OR usd >= 0 AND tokens >= 0)
 );
 CREATE UNIQUE INDEX ledger_debit_once ON tracking_ledger_entry (team_id, reservation_id) WHERE kind = 'debit';
 CREATE INDEX ledger_by_budget ON tracking_ledger_entry USING gin (budgets);  -- a budget's page, the reconciler
@@ -84,6 +86,24 @@ CREATE TABLE tracking_ledger_seal (
   PRIMARY KEY (team_id, number),
   UNIQUE (team_id, entry_id)
 );
+
+-- Entries that wait for their seal.
+CREATE TABLE tracking_ledger_unsealed (
+  team_id bigint NOT NULL,
+  entry_id bigint NOT NULL,
+  PRIMARY KEY (team_id, entry_id)
+);
+
+-- What the sealed entries of each period come to: the reconciler adds only the unsealed ones to it.
+CREATE TABLE tracking_ledger_sum (
+  team_id bigint NOT NULL,
+  budget_id uuid NOT NULL,
+  subject text NOT NULL,
+  starts_at timestamptz NOT NULL,
+  usd numeric(24, 10) NOT NULL,
+  tokens bigint NOT NULL,
+  PRIMARY KEY (team_id, budget_id, subject, starts_at)
+) WITH (fillfactor = 70);
 
 CREATE TRIGGER ledger_is_append_only BEFORE UPDATE OR DELETE ON tracking_ledger_entry
   FOR EACH ROW EXECUTE FUNCTION tracking_refuse_change();

@@ -251,7 +251,7 @@ def _calls(store: Store, team: Team, number: int, go: threading.Event) -> None:
             at = datetime.fromtimestamp(one.started_ns / SECOND, UTC)
             assert _do(db, reserve(who, ceiling("0.2"), id=id, lease_ms=LEASE_MS)).outcome is Outcome.HELD
             _do(db, dispatch(team.pk, id))
-            time.sleep(0.003)
+            time.sleep(0.02)  # long enough to be under way when a budget is made
             _do(db, settle(team.pk, id, Actual(usd=EACH, tokens=1_000_000)))
             time.sleep(0.003)
             with db.transaction():
