@@ -9,20 +9,30 @@ from django.contrib import admin
 from django.contrib.auth.admin import UserAdmin
 from django.contrib.auth.forms import AdminUserCreationForm
 from django.contrib.auth.models import Group
+from django.core.paginator import Paginator
 from django.db import transaction
 from django.db.models import Model, QuerySet
-from django.http import HttpRequest, HttpResponse
+from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
+from django.urls import reverse
+from django.utils.functional import cached_property
 
 from tracking import audit, keys
 from tracking.audit import Actor
-from tracking.models import ApiKey, AuditEntry, Membership, Organization, Price, Team, User
+from tracking.errors import Invalid
+from tracking.ledger import budgets
+from tracking.ledger.budgets import Hand
+from tracking.ledger.terms import TERMS, Terms, read_scope
+from tracking.models import ApiKey, AuditEntry, Budget, LedgerRow, Membership, Organization, Price, Team, User
 
 if TYPE_CHECKING:  # generic to the type checker alone
     ModelAdmin = admin.ModelAdmin[Any]
     PeopleAdmin = UserAdmin[User]
     NewUser = AdminUserCreationForm[User]
+    RowForm = forms.ModelForm[Any]
+    Pages = Paginator[Any]
 else:
     ModelAdmin, PeopleAdmin, NewUser = admin.ModelAdmin, UserAdmin, AdminUserCreationForm
+    RowForm, Pages = forms.ModelForm, Paginator
 
 admin.site.site_header = admin.site.site_title = "Wflo"
 admin.site.index_title = "Operators' tables"
@@ -183,3 +193,117 @@ class Prices(ReadOnly):
 
     list_display = ("model", "team", "source", "valid_from")
     search_fields = ("model",)
+
+
+# --- money -----------------------------------------------------------------------------------------------------------
+
+_FORM_FIELDS = {"scope.kind": "scope_kind", "scope.id": "scope_id"}
+
+
+class BudgetForm(RowForm):
+    """Checked by the rules of the API and the page; they also say what is wrong."""
+
+    class Meta:
+        model = Budget
+        fields = ("team", "organization", "scope_kind", "scope_id", "window", *TERMS)
+
+    def clean(self) -> dict[str, Any]:
+        given: dict[str, Any] = super().clean() or {}
+        try:
+            Terms.read({name: given[name] for name in TERMS if name in given})
+            if self.instance._state.adding:
+                given["scope_id"] = self._scope_id(given)
+        except Invalid as error:
+            field = _FORM_FIELDS.get(error.field or "", error.field)
+            self.add_error(field if field in self.fields else None, error.message)
+        return given
+
+    def _scope_id(self, given: dict[str, Any]) -> str:
+        is_above = given.get("scope_kind") == Budget.Scope.ORGANIZATION
+        team = budget_team(given.get("team"), given.get("organization"))
+        if team is None or is_above == (given.get("team") is not None):
+            raise Invalid("Give the team; for a budget of the whole organization leave it empty.", field="team")
+        if team.organization != given.get("organization"):
+            raise Invalid("The team is of another organization.", field="organization")
+        return read_scope(team, given.get("scope_kind"), given.get("scope_id"), given.get("window")).id
+
+
+def budget_team(team: Team | None, organization: Organization | None) -> Team | None:
+    """In whose log a change is written: the budget's team's, or that of the organization's first."""
+    return team if team is not None or organization is None else organization.teams.order_by("pk").first()
+
+
+@admin.register(Budget)
+class Budgets(ModelAdmin):
+    """Made, changed and archived by the same verbs as everywhere; what it is about never changes."""
+
+    form = BudgetForm
+    list_display = ("name", "organization", "team", "scope_kind", "scope_id", "window", "mode", "limit_usd", "limit_tokens", "archived_at")  # fmt: skip
+    list_filter = ("mode", "window", "scope_kind", "organization", "team")
+    search_fields = ("name", "scope_id")
+    actions = ("archive",)
+
+    def get_readonly_fields(self, request: HttpRequest, obj: Any = None) -> tuple[str, ...]:
+        return () if obj is None else ("team", "organization", "scope_kind", "scope_id", "window")
+
+    def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return (obj is None or obj.archived_at is None) and super().has_change_permission(request, obj)
+
+    def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        """Entries know their budget by number alone; one given up is archived."""
+        return False
+
+    def save_model(self, request: HttpRequest, row: Budget, form: forms.ModelForm[Any], change: bool) -> None:
+        hand, team = _hand(request), budget_team(row.team, row.organization)
+        if team is None:
+            raise Invalid("The organization has no team yet.", field="organization")
+        if change:
+            changes = {name: form.cleaned_data[name] for name in form.changed_data}
+            budgets.change(row, team, hand, changes)
+        else:
+            scope = {name: form.cleaned_data[name] for name in ("scope_kind", "scope_id", "window")}
+            row.pk = budgets.create(team, hand, **scope, **{name: form.cleaned_data[name] for name in TERMS}).budget.pk
+
+    def changeform_view(
+        self, request: HttpRequest, object_id: str | None = None, form_url: str = "", extra_context: Any = None
+    ) -> HttpResponse:
+        """What only shows while writing (too many budgets) is said on the list."""
+        try:
+            return super().changeform_view(request, object_id, form_url, extra_context)
+        except Invalid as error:
+            self.message_user(request, error.message, level="error")
+            return HttpResponseRedirect(reverse("admin:tracking_budget_changelist"))
+
+    @admin.action(description="Archive the chosen budgets")
+    def archive(self, request: HttpRequest, rows: QuerySet[Budget]) -> None:
+        for budget in rows.select_related("team", "organization").order_by("pk"):
+            team = budget_team(budget.team, budget.organization)
+            if team is not None:
+                budgets.archive(budget, team, _hand(request))
+
+
+def _hand(request: HttpRequest) -> Hand:
+    return Hand(_operator(request), rules_organization=True)
+
+
+class FirstPages(Pages):
+    """A table of millions is not counted to be looked at."""
+
+    ROWS_MAX = 10_000
+
+    @cached_property
+    def count(self) -> int:
+        rows: Any = self.object_list
+        return int(rows[: self.ROWS_MAX].count())
+
+
+@admin.register(LedgerRow)
+class LedgerRows(ReadOnly):
+    """Never changed: a mistake is put right by an adjustment, on the budget's page."""
+
+    list_display = ("id", "at", "team", "kind", "usd", "tokens", "agent", "model", "run", "actor", "reason")
+    list_filter = ("kind", "team")
+    search_fields = ("=run", "=agent", "=id")
+    ordering = ("-id",)
+    paginator = FirstPages
+    show_full_result_count = False

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import html
+from typing import Any
+
 import pytest
 from django.test import Client
 
 from tests.make import make_key, make_user, signed_in
 from tracking import audit
-from tracking.models import AuditEntry, Membership, Organization, Team, User
+from tracking.ledger import budgets
+from tracking.ledger.budgets import Hand
+from tracking.models import AuditEntry, Budget, LedgerRow, Membership, Organization, Team, User
 
 
 @pytest.fixture
@@ -19,7 +24,9 @@ def _latest(team: Team | None) -> AuditEntry:
     return AuditEntry.objects.filter(team=team).latest("id")
 
 
-@pytest.mark.parametrize("table", ["user", "organization", "team", "membership", "apikey", "auditentry", "price"])
+@pytest.mark.parametrize(
+    "table", ["user", "organization", "team", "membership", "apikey", "auditentry", "price", "budget", "ledgerrow"]
+)
 def test_each_table_opens_and_none_shows_a_digest(operator: Client, team: Team, alice: User, table: str) -> None:
     key, text = make_key(team)
     page = operator.get(f"/admin/tracking/{table}/")
@@ -66,6 +73,7 @@ def test_a_team_is_checked_as_on_its_settings_page(
         "time_zone": "UTC",
         "retention_days": "90",
         "redaction": "secrets",
+        "status": "active",
         **change,
     }
     page = operator.post(f"/admin/tracking/team/{team.pk}/change/", body)
@@ -81,6 +89,7 @@ def test_changes_are_in_the_log_with_before_and_after(operator: Client, team: Te
         "time_zone": "UTC",
         "retention_days": "30",
         "redaction": team.redaction,
+        "status": "active",
     }
     assert operator.post(f"/admin/tracking/team/{team.pk}/change/", body).status_code == 302
     entry = _latest(team)
@@ -162,3 +171,87 @@ def test_tables_without_a_log_of_changes_are_not_here(operator: Client) -> None:
     assert "/admin/account/" not in page
     assert "/admin/socialaccount/" not in page
     assert "/admin/auth/" not in page
+
+
+# --- money -----------------------------------------------------------------------------------------------------------
+
+
+def _budget(of: Team, **given: Any) -> dict[str, Any]:
+    return {
+        "team": of.pk, "organization": of.organization_id, "scope_kind": "agent", "scope_id": "planner", "window": "month",
+        "name": "planner", "limit_usd": "5", "limit_tokens": "", "mode": "strict", "alert_at": "50,90", **given,
+    }  # fmt: skip
+
+
+def test_a_budget_is_made_changed_and_archived_here_by_the_same_verbs(operator: Client, team: Team) -> None:
+    made = operator.post("/admin/tracking/budget/add/", _budget(team))
+    assert made.status_code == 302, made.content.decode()
+    budget = Budget.objects.get()
+    assert (budget.team, budget.scope_id, budget.alert_at, budget.created_by.name) == (
+        team,
+        "planner",
+        [50, 90],
+        "Oscar",
+    )
+    assert (_latest(team).action, _latest(team).actor_name) == ("budget.create", "Oscar")
+    address = f"/admin/tracking/budget/{budget.pk}/change/"
+    changed = operator.post(address, _budget(team, limit_usd="7", scope_id="writer", window="day"))
+    assert changed.status_code == 302, changed.content.decode()
+    budget.refresh_from_db()
+    assert (budget.limit_usd, budget.scope_id, budget.window) == (7, "planner", "month")
+    assert _latest(team).after["limit"] == {"usd": "7", "tokens": None}
+    operator.post("/admin/tracking/budget/", {"action": "archive", "_selected_action": [str(budget.pk)]})
+    assert _latest(team).action == "budget.archive"
+    assert operator.post(address, _budget(team, limit_usd="9")).status_code == 403
+    assert operator.post(f"/admin/tracking/budget/{budget.pk}/delete/", {"post": "yes"}).status_code == 403
+    assert audit.verify(team) is None
+
+
+def test_a_budget_over_the_organization_has_no_team(operator: Client, team: Team) -> None:
+    above = _budget(team, team="", scope_kind="organization", scope_id="")
+    assert operator.post("/admin/tracking/budget/add/", above).status_code == 302
+    budget = Budget.objects.get()
+    assert (budget.team, budget.organization) == (None, team.organization)
+    changed = operator.post(f"/admin/tracking/budget/{budget.pk}/change/", {**above, "limit_usd": "6"})
+    assert changed.status_code == 302
+    assert _latest(team).action == "budget.change"
+
+
+@pytest.mark.parametrize(
+    ("given", "fault"),
+    [
+        ({"limit_usd": ""}, "Give a limit"),
+        ({"limit_usd": "-1"}, "0 or more"),
+        ({"alert_at": "0"}, "from 1 to 100"),
+        ({"name": "a\x01b"}, "name is one line"),
+        ({"scope_kind": "team", "scope_id": "elsewhere"}, "leave the id out"),
+        ({"scope_kind": "key", "scope_id": "none"}, "no key"),
+        ({"scope_kind": "organization", "scope_id": ""}, "leave it empty"),
+        ({"team": ""}, "Give the team"),
+    ],
+)
+def test_a_budget_is_checked_as_everywhere(operator: Client, team: Team, given: dict[str, Any], fault: str) -> None:
+    page = operator.post("/admin/tracking/budget/add/", _budget(team, **given))
+    assert page.status_code == 200
+    assert fault in html.unescape(page.content.decode())
+    assert not Budget.objects.exists()
+
+
+def test_too_many_budgets_are_refused_with_a_sentence(operator: Client, team: Team, settings: Any) -> None:
+    settings.LIMITS = {**settings.LIMITS, "budgets_per_team": 0}
+    page = operator.post("/admin/tracking/budget/add/", _budget(team), follow=True)
+    assert "at most 0 budgets" in page.content.decode()
+    assert not Budget.objects.exists()
+
+
+def test_entries_are_looked_at_and_never_changed(operator: Client, team: Team) -> None:
+    operator.post("/admin/tracking/budget/add/", _budget(team, scope_kind="team", scope_id=""))
+    hand = Hand(audit.SYSTEM)
+    budgets.adjust(Budget.objects.get(), team, hand, usd="1.5", reason="seen on the bill")
+    page = operator.get("/admin/tracking/ledgerrow/").content.decode()
+    assert "seen on the bill" in page
+    entry = LedgerRow.objects.get()
+    assert operator.get(f"/admin/tracking/ledgerrow/{entry.pk}/change/").status_code == 200
+    assert operator.get("/admin/tracking/ledgerrow/add/").status_code == 403
+    assert operator.post(f"/admin/tracking/ledgerrow/{entry.pk}/change/", {"usd": "0"}).status_code == 403
+    assert operator.post(f"/admin/tracking/ledgerrow/{entry.pk}/delete/", {"post": "yes"}).status_code == 403
