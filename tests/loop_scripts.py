@@ -532,6 +532,26 @@ def honest_heartbeat() -> Iterator[Trace]:
     yield t.say("That was it.")
 
 
+def honest_moves() -> Iterator[Trace]:
+    """Tools that change something each time and say the same."""
+    t = Trace("moves-scrolling", "browser-use").user("Read the page to its end.")
+    for _ in range(9):
+        t.tool("scroll_down", {"amount": 500}, "Scrolled down by 500 pixels")
+    yield t.say("It ends with the imprint.")
+    t = Trace("moves-keys", "browser-use").user("Choose the ninth entry.")
+    for _ in range(8):
+        t.tool("press_key", {"key": "ArrowDown"}, "ok")
+    yield t.tool("press_key", {"key": "Enter"}, "ok").say("Chosen.")
+    t = Trace("moves-dice", "langgraph").user("Roll a die twelve times.")
+    for roll in (4, 4, 4, 1, 6, 6, 2, 2, 2, 2, 5, 3):
+        t.tool("roll_die", {}, roll)
+    yield t.say("Four came three times in a row.")
+    t = Trace("moves-next", "langgraph").user("Go to slide ten.")
+    for _ in range(9):
+        t.tool("next_slide", {}, {"ok": True})
+    yield t.say("This is slide ten.")
+
+
 def honest_pages() -> Iterator[Trace]:
     t = Trace("pages-by-number", "langgraph").user("List all customers.")
     for n in range(1, 15):
@@ -708,12 +728,6 @@ def honest_batch() -> Iterator[Trace]:
     for _ in range(5):
         t.tool("start_worker", {"size": "small"}, {"worker": t.uuid()})
     yield t.say("Five workers run.")
-    t = Trace("batch-with-a-double-item", "openai")
-    for text in ("great", "bad", "great", "fine", "awful", "good"):
-        t.new().user(f"One word, positive or negative: {text}").say(
-            "negative" if text in ("bad", "awful") else "positive"
-        )
-    yield t
     t = Trace("batch-many-conflicts-checked", "langgraph").user("Which meetings overlap?")
     for a, b in pairs:
         t.tool("overlaps", {"a": a, "b": b}, {"overlaps": False})
@@ -833,6 +847,16 @@ def honest_code() -> Iterator[Trace]:
     for n in range(6, -1, -1):
         t.tool("bash", {"command": "ruff check ."}, f"Found {n} errors." if n else "All checks passed!")
     yield t.say("None is left.")
+
+
+def honest_hard() -> Iterator[Trace]:
+    """What looks like a loop to a rule that must stop one at its first repeat."""
+    t = Trace("batch-with-a-double-item", "openai")
+    for text in ("great", "bad", "great", "fine", "awful", "good"):
+        t.new().user(f"One word, positive or negative: {text}").say(
+            "negative" if text in ("bad", "awful") else "positive"
+        )
+    yield t
 
 
 BY_RULE: dict[str, Callable[[], Iterator[Trace]]] = {

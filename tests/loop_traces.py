@@ -206,7 +206,7 @@ def _raw_calls(script: dict[str, Any]) -> list[ModelCall]:
                 agent=one["agent"],
                 messages=sent,
                 answer={"raw": one["answer"]},
-                options={"model": script.get("model", MODEL)},
+                options={"model": script.get("model", MODEL)} | one.get("options", {}),
                 started_ns=began,
                 ended_ns=clock,
                 cost_usd=cost,

@@ -19,10 +19,10 @@ from decimal import Decimal
 from wflo import loops_asking, loops_calling, loops_handing
 from wflo.loops_checks import Found, Now
 from wflo.loops_memory import Lane, LoopMemory
+from wflo.loops_outcomes import Outcome
 from wflo.loops_policy import GATEWAY, INGEST, SDK, Action, LoopPolicy
 from wflo.loops_rhythm import Mark
 from wflo.loops_steps import Answer, Call, Fingerprint, Step, call_of, tool_step
-from wflo.loops_text import Outcome
 from wflo.loops_turns import (
     anthropic_answer,
     anthropic_fingerprint,
@@ -92,7 +92,7 @@ def verdict(steps: Iterable[Step], policy: LoopPolicy = INGEST) -> Verdict:
 def _advanced(memory: LoopMemory, step: Step, policy: LoopPolicy, *, is_planned: bool) -> tuple[LoopMemory, Verdict]:
     name = memory.lane_of(step)
     memory, lane, mark = _paid(memory, memory.lanes.get(name) or Lane(), step, is_planned=is_planned)
-    now = Now(step, policy, mark, is_planned)
+    now = Now(step, policy, mark, memory.answered_ms, is_planned)
     found: list[Found] = []
     if policy.is_on:
         lane = lane.cleared() if step.made_progress else lane
@@ -102,7 +102,8 @@ def _advanced(memory: LoopMemory, step: Step, policy: LoopPolicy, *, is_planned:
             memory, lane, found = _llm(memory, lane, now)
         memory, handed_over = loops_handing.visited(memory, now, name, lane)
         found = [*found, *handed_over]
-    memory = replace(memory, lanes=memory.with_lane(name, lane))
+    answered_ms = max(memory.answered_ms, now.until_ms) if step.kind is Kind.LLM else memory.answered_ms
+    memory = replace(memory, answered_ms=answered_ms, lanes=memory.with_lane(name, lane))
     return memory, _verdict(found, memory, lane, now) if found else NO_LOOP
 
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from wflo.loops_checks import Found, Now, after, came, passes, swing
+from wflo.loops_checks import UNSURE, Found, Now, after, came, confidence, passes, swing
 from wflo.loops_memory import Lane, Seen, Streak
 from wflo.loops_policy import SIMILAR_TURNS_KEPT, TURNS_KEPT, LoopPolicy
 from wflo.loops_rhythm import Cycle, Mark
@@ -47,17 +47,17 @@ def _joined(lane: Lane, now: Now, beside: Seen) -> tuple[Lane, list[Found]]:
 
 def _repeated(lane: Lane, now: Now, asked: Fingerprint, answered: Answer | None) -> list[Found]:
     """Like requests among the last of this agent: exactly, or but for punctuation and space."""
-    like = [seen for seen in lane.turns if seen.plain == asked.plain]
+    like = [seen for seen in lane.turns if seen.plain == asked.plain and not _is_long_ago(seen, now)]
     same = [seen for seen in like if seen.request == asked.request]
     answer = answered.key if answered else ""
-    for kept, loop_type, confidence, words in (
+    for kept, loop_type, sure, words in (
         (same, LoopType.EXACT_PROMPT, 1.0, "The same request"),
         (like, LoopType.NORMALISED_MATCH, 0.98, "The same request but for punctuation"),
     ):
         if kept and _is_repeated(kept, answer, now.policy):
             times = kept[-1].times + 1
             why = f"{words} came {came(times)}."
-            return [Found(loop_type, confidence, (now.beat(answer, ""),), Kind.LLM, times, kept[-1].first, why)]
+            return [Found(loop_type, sure, (now.beat(answer, ""),), Kind.LLM, times, kept[-1].first, why)]
     return []
 
 
@@ -90,6 +90,12 @@ def _too_many_siblings(now: Now, siblings: int) -> list[Found]:
     return [Found(LoopType.EXACT_PROMPT, 1.0, (now.beat("", ""),), Kind.LLM, siblings, now.mark, why)]
 
 
+def _is_long_ago(seen: Seen, now: Now) -> bool:
+    """Whether what was sent then is no hurry to send again; where the first repeat is a loop, it always is one."""
+    policy = now.policy
+    return policy.exact_repeats_max > 1 and 0 < seen.until_ms <= now.at_ms - policy.unhurried_ms
+
+
 def _is_repeated(like: list[Seen], answer: str, policy: LoopPolicy) -> bool:
     """Under a policy that lets some pass, a request that brings a new answer each time is sampled, not repeated."""
     if policy.exact_repeats_max == 1 or len(like) >= policy.samples_max:
@@ -101,7 +107,7 @@ def _is_repeated(like: list[Seen], answer: str, policy: LoopPolicy) -> bool:
 def swings(lane: Lane, now: Now, asked: Fingerprint, answered: Answer | None) -> tuple[Lane, list[Found]]:
     """Whole requests in a cycle, A-B-A-B. With one repeat allowed the second A is a loop already."""
     key = digest(asked.request, answered.key if answered else "")
-    beat = now.beat("" if now.is_planned else key, asked.request, is_patient=asked.is_patient)
+    beat = now.beat("" if now.is_planned else key, asked.request)
     rhythm = after(lane.requests, beat, now.policy)
     policy = now.policy
 
@@ -122,7 +128,7 @@ def pairs(lane: Lane, now: Now, asked: Fingerprint, answered: Answer | None) -> 
         (lane.shapes, asked.shape, policy.nonce_passes_min, 1),
     ):
         key = digest(turn, answered.key) if answered else ""
-        beat = now.beat(key, turn if key or now.is_planned else "", is_patient=asked.is_patient)
+        beat = now.beat(key, turn if key or now.is_planned else "")
         rhythm = after(rhythm, beat, policy, length_max)
         rhythms.append(rhythm)
         cycle = rhythm.cycle(_pairs_enough(least, policy))
@@ -143,8 +149,9 @@ def _pair(cycle: Cycle) -> Found:
     if len(cycle.beats) > 1:
         return swing(cycle, "turns")
     why = f"The same turn got the same answer {came(cycle.passes)}."
-    confidence = 0.9 if cycle.is_patient else 0.98
-    return Found(LoopType.NORMALISED_MATCH, confidence, cycle.beats, Kind.LLM, cycle.passes, cycle.since, why)
+    return Found(
+        LoopType.NORMALISED_MATCH, confidence(cycle, 0.98), cycle.beats, Kind.LLM, cycle.passes, cycle.since, why
+    )
 
 
 def similar(lane: Lane, now: Now, asked: Fingerprint, answered: Answer | None) -> tuple[Lane, list[Found]]:
@@ -200,7 +207,7 @@ def same_answers(lane: Lane, now: Now, asked: Fingerprint, answered: Answer | No
         return lane, []
     why = f"The same answer came {came(streak.times)}, whatever was said."
     beats = (now.beat("", ""),)
-    return lane, [Found(LoopType.EXACT_RESPONSE, 0.9, beats, Kind.LLM, streak.times, streak.since, why)]
+    return lane, [Found(LoopType.EXACT_RESPONSE, UNSURE, beats, Kind.LLM, streak.times, streak.since, why)]
 
 
 def failed_request(lane: Lane, now: Now, asked: Fingerprint) -> tuple[Lane, list[Found]]:
@@ -215,7 +222,7 @@ def failed_request(lane: Lane, now: Now, asked: Fingerprint) -> tuple[Lane, list
         return lane, []
     why = f"The same request failed {came(streak.times)}."
     beats = (now.beat("", ""),)
-    return lane, [Found(LoopType.FAILING_CALLS, 0.9, beats, Kind.LLM, streak.times, streak.since, why)]
+    return lane, [Found(LoopType.FAILING_CALLS, UNSURE, beats, Kind.LLM, streak.times, streak.since, why)]
 
 
 def too_many(lane: Lane, now: Now) -> list[Found]:

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from wflo.loops_checks import Found, Now, after, came, passes, swing
-from wflo.loops_memory import Lane, Pauses, Pending, Streak
-from wflo.loops_policy import LoopPolicy
+from wflo.loops_checks import UNSURE, Found, Now, after, came, confidence, passes, swing
+from wflo.loops_memory import Lane, Pauses, Pending, Streak, Talk
+from wflo.loops_outcomes import Outcome
+from wflo.loops_policy import TALKS_KEPT, LoopPolicy
 from wflo.loops_rhythm import Beat, Cycle, Mark
 from wflo.loops_steps import Call, Fingerprint, Round
-from wflo.loops_text import WORDS_KEPT, Outcome, digest
+from wflo.loops_text import WORDS_KEPT, digest
 from wflo.loops_verdict import LoopType
 from wflo.spans import Kind
 
@@ -24,11 +25,11 @@ _SEARCH_WORDS_KEPT = 2 * WORDS_KEPT
 def told(lane: Lane, now: Now, asked: Fingerprint, *, is_counted: bool) -> tuple[Lane, list[Found]]:
     """The rounds of its turn that a request tells and that were not told before. ``is_counted``: requests are where calls
     of tools are known from."""
-    so_far = lane.told if lane.topic == asked.topic else 0
-    is_same = lane.topic == asked.topic and lane.last_turn == asked.turn
+    talk = next((talk for talk in lane.talks if talk.topic == asked.topic), Talk(asked.topic))
     # Fewer or as many as before in another turn: the talk was cut, and one round is new.
-    new = 0 if is_same or not asked.rounds else max(asked.round_count - so_far, 1)
-    lane = lane._replace(topic=asked.topic, told=asked.round_count, last_turn=asked.turn)
+    new = 0 if talk.turn == asked.turn or not asked.rounds else max(asked.round_count - talk.told, 1)
+    others = tuple(other for other in lane.talks if other.topic != asked.topic)[1 - TALKS_KEPT :]
+    lane = lane._replace(talks=(*others, Talk(asked.topic, asked.round_count, asked.turn, asked.may_wait)))
     found: list[Found] = []
     mark = lane.asked if lane.calls else now.mark
     for calls in asked.rounds[-new:] if new and is_counted else ():
@@ -64,9 +65,10 @@ def _round(lane: Lane, now: Now, calls: Round, mark: Mark, at_ms: int) -> tuple[
         return lane, []
     key = digest(lane.topic, *sorted({call.key for call in kept}))
     names = " + ".join(dict.fromkeys(call.name for call in kept))
-    is_patient = any(call.outcome is Outcome.WAITING for call in kept)
-    beat = Beat(key, key, now.step.agent, names, mark, at_ms, is_patient)
     has_failed = all(call.outcome is Outcome.FAILED for call in kept)
+    is_patient = any(call.outcome is Outcome.WAITING for call in kept) or (lane.may_wait and not has_failed)
+    is_paused = now.is_paused and not has_failed
+    beat = Beat(key, key, now.step.agent, names, mark, at_ms, is_patient, is_paused)
     rhythm = after(lane.rounds, beat, now.policy)
     pauses = _pauses(lane.pauses, beat) if has_failed else Pauses()
     lane = lane._replace(rounds=rhythm, pauses=pauses)
@@ -111,8 +113,9 @@ def _repeated_calls(cycle: Cycle, *, has_failed: bool) -> Found:
     name = cycle.beats[0].name
     how = "failed in the same way" if has_failed else "got the same answer"
     why = f"{name} was called with the same arguments and {how} {came(cycle.passes)}."
-    confidence = 0.9 if cycle.is_patient else 0.97
-    return Found(LoopType.TOOL_REPETITION, confidence, cycle.beats, Kind.TOOL, cycle.passes, cycle.since, why)
+    return Found(
+        LoopType.TOOL_REPETITION, confidence(cycle, 0.97), cycle.beats, Kind.TOOL, cycle.passes, cycle.since, why
+    )
 
 
 def _failing(lane: Lane, now: Now, calls: Round, beat: Beat) -> tuple[Lane, list[Found]]:
@@ -127,7 +130,7 @@ def _failing(lane: Lane, now: Now, calls: Round, beat: Beat) -> tuple[Lane, list
     if streak.times < now.policy.failing_calls_min or _backs_off(lane):
         return lane, []
     why = f"{beat.name} failed {came(streak.times)} in a row with the same error, whatever its arguments."
-    return lane, [Found(LoopType.FAILING_CALLS, 0.9, (beat,), Kind.TOOL, streak.times, streak.since, why)]
+    return lane, [Found(LoopType.FAILING_CALLS, UNSURE, (beat,), Kind.TOOL, streak.times, streak.since, why)]
 
 
 def _stuck(lane: Lane, now: Now, calls: Round, beat: Beat) -> tuple[Lane, list[Found]]:
@@ -144,7 +147,7 @@ def _stuck(lane: Lane, now: Now, calls: Round, beat: Beat) -> tuple[Lane, list[F
             if streak.times >= now.policy.stuck_calls_min and not _backs_off(lane):
                 why = f"{call.name} was called with the same arguments and failed in the same way {came(streak.times)}."
                 beats = (beat._replace(name=call.name),)
-                found = [Found(LoopType.FAILING_CALLS, 0.9, beats, Kind.TOOL, streak.times, streak.since, why)]
+                found = [Found(LoopType.FAILING_CALLS, UNSURE, beats, Kind.TOOL, streak.times, streak.since, why)]
         lane = lane._replace(stuck=kept)
     return lane, found
 
@@ -152,7 +155,7 @@ def _stuck(lane: Lane, now: Now, calls: Round, beat: Beat) -> tuple[Lane, list[F
 def _empty(lane: Lane, now: Now, calls: Round, beat: Beat) -> tuple[Lane, list[Found]]:
     """One tool that finds nothing, called with words that it was called with before, in another order or choice."""
     call = calls[0]
-    if len(calls) != 1 or call.outcome is not Outcome.EMPTY or not call.words:
+    if len(calls) != 1 or call.outcome is not Outcome.EMPTY or not call.words or beat.is_paused or beat.is_patient:
         return lane._replace(empty=Streak()), []
     key = digest(lane.topic, call.name)
     streak = lane.empty if lane.empty.key == key else Streak(key, 0, beat.mark)
@@ -163,4 +166,4 @@ def _empty(lane: Lane, now: Now, calls: Round, beat: Beat) -> tuple[Lane, list[F
     if not is_known or streak.times <= now.policy.empty_calls_min:
         return lane, []
     why = f"{beat.name} found nothing {came(streak.times)}, asked in the same words."
-    return lane, [Found(LoopType.EMPTY_CALLS, 0.9, (beat,), Kind.TOOL, streak.times, streak.since, why)]
+    return lane, [Found(LoopType.EMPTY_CALLS, UNSURE, (beat,), Kind.TOOL, streak.times, streak.since, why)]

@@ -9,8 +9,9 @@ from dataclasses import replace
 
 from wflo.loops_checks import Found, Now, after, passes, swing
 from wflo.loops_memory import Lane, LoopMemory, Visit
+from wflo.loops_outcomes import Outcome
 from wflo.loops_rhythm import Beat, Cycle
-from wflo.loops_text import Outcome, digest
+from wflo.loops_text import digest
 from wflo.spans import Kind
 
 

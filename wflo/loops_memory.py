@@ -11,10 +11,11 @@ from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import Any, NamedTuple
 
+from wflo.loops_outcomes import Outcome
 from wflo.loops_policy import LANES_MAX
 from wflo.loops_rhythm import Mark, Rhythm, Row
 from wflo.loops_steps import Call, Step
-from wflo.loops_text import Outcome, Sketch
+from wflo.loops_text import Sketch
 
 VERSION = 1
 UNNAMED = "system:"  # begins the name of a lane whose agent has none
@@ -94,6 +95,15 @@ class Pending(NamedTuple):
         return cls(tuple(found), at_ms, until_ms, Mark.of(mark))
 
 
+class Talk(NamedTuple):
+    """How far a turn was told by requests; agents of one name may work side by side."""
+
+    topic: str = ""
+    told: int = 0  # rounds of tools
+    turn: str = ""
+    may_wait: bool = False  # it was asked to
+
+
 class Lane(NamedTuple):
     """One agent of the run."""
 
@@ -102,9 +112,7 @@ class Lane(NamedTuple):
     unpriced: int = 0
     asked: Mark = Mark()  # its last call of a model
     last_step: int = 0
-    topic: str = ""
-    told: int = 0  # rounds of the topic that were told and counted
-    last_turn: str = ""
+    talks: tuple[Talk, ...] = ()  # the last one is going on
     turns: tuple[Seen, ...] = ()
     requests: Rhythm = Rhythm()  # whole requests
     pairs: Rhythm = Rhythm()  # turns and their answers
@@ -119,6 +127,15 @@ class Lane(NamedTuple):
     failed: Streak = Streak()
     stuck: tuple[Streak, ...] = ()
 
+    @property
+    def topic(self) -> str:
+        """What the agent's turn is about."""
+        return self.talks[-1].topic if self.talks else ""
+
+    @property
+    def may_wait(self) -> bool:
+        return self.talks[-1].may_wait if self.talks else False
+
     def cleared(self) -> Lane:
         """Something changed: what came before repeats nothing. Money and topic stay."""
         return Lane(
@@ -127,15 +144,19 @@ class Lane(NamedTuple):
             unpriced=self.unpriced,
             asked=self.asked,
             last_step=self.last_step,
-            topic=self.topic,
-            told=self.told,
-            last_turn=self.last_turn,
+            talks=self.talks,
         )
 
     def row(self) -> dict[str, Any]:
         return {
-            "sums": [self.calls, str(self.spent_usd), self.unpriced, self.asked.row(), self.last_step],
-            "turn": [self.topic, self.told, self.last_turn],
+            "sums": [
+                self.calls,
+                str(self.spent_usd),
+                self.unpriced,
+                self.asked.row(),
+                self.last_step,
+            ],
+            "talks": [list(talk) for talk in self.talks],
             "turns": [seen.row() for seen in self.turns],
             "rhythms": [rhythm.row() for rhythm in (self.requests, self.pairs, self.shapes, self.rounds)],
             "pending": self.pending.row(),
@@ -149,7 +170,7 @@ class Lane(NamedTuple):
     @classmethod
     def of(cls, row: Mapping[str, Any]) -> Lane:
         calls, spent, unpriced, asked, last_step = row["sums"]
-        topic, told, last_turn = row["turn"]
+        talks = tuple(Talk(*talk) for talk in row["talks"])
         requests, pairs, shapes, rounds = (Rhythm.of(rhythm) for rhythm in row["rhythms"])
         similar, same_answers, failing, empty, failed = (Streak.of(streak) for streak in row["streaks"])
         turns = tuple(Seen.of(seen) for seen in row["turns"])
@@ -159,9 +180,7 @@ class Lane(NamedTuple):
             unpriced,
             Mark.of(asked),
             last_step,
-            topic,
-            told,
-            last_turn,
+            talks,
             turns,
             requests,
             pairs,
@@ -203,6 +222,7 @@ class LoopMemory:
     steps: int = 0
     spent_usd: Decimal = Decimal(0)
     unpriced: int = 0
+    answered_ms: int = 0  # when the last call of a model ended, whoever's
     tools_from: str = ""  # "requests" or "spans": who told of a tool's call first; the other one repeats it
     visit: Visit = Visit()
     visits: Rhythm = Rhythm()
@@ -215,6 +235,7 @@ class LoopMemory:
             "steps": self.steps,
             "usd": str(self.spent_usd),
             "unpriced": self.unpriced,
+            "answered_ms": self.answered_ms,
             "tools_from": self.tools_from,
             "visit": self.visit.row(),
             "visits": self.visits.row(),
@@ -233,6 +254,7 @@ class LoopMemory:
                 data["steps"],
                 Decimal(data["usd"]),
                 data["unpriced"],
+                data["answered_ms"],
                 data["tools_from"],
                 Visit.of(data["visit"]),
                 Rhythm.of(data["visits"]),

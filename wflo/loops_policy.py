@@ -8,7 +8,8 @@ from enum import StrEnum
 TURNS_KEPT = 10  # model calls of one agent that are compared
 SIMILAR_TURNS_KEPT = 3  # of which so many keep their words
 CYCLE_LENGTH_LIMIT = 8  # no policy looks for longer ones
-LANES_MAX = 16  # agents of one run that are remembered; the one silent for longest is forgotten
+TALKS_KEPT = 4  # of one agent, side by side
+LANES_MAX = 32  # agents of one run that are remembered; the one silent for longest is forgotten
 
 
 class Action(StrEnum):
@@ -50,7 +51,10 @@ class LoopPolicy:
     polls_max: int = 20  # like answers that say "not yet", or of a tool that waits by its name
     poll_pause_ms: int = 15_000  # who waits so long between two looks
     slow_polls_max: int = 120  # may look so often
-    scheduled_ms: int = 60_000  # looking again after so long is no hurry: it repeats nothing
+    pause_ms: int = 5_000  # when tools, or a pause after them, take so long
+    paused_passes_max: int = 10  # so many like calls and answers pass
+    scheduled_ms: int = 60_000  # looking again after so long repeats nothing
+    unhurried_ms: int = 300_000  # nor does anything else after so long
     backoff_passes_max: int = 6  # like failures whose pauses grow
     failing_calls_min: int = 6  # one tool, one error, whatever the arguments
     stuck_calls_min: int = 6  # one call that fails in the same way, whatever else is tried in between

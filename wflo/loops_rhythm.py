@@ -42,7 +42,8 @@ class Beat(NamedTuple):
     name: str
     mark: Mark
     at_ms: int = 0
-    is_patient: bool = False
+    is_patient: bool = False  # it waits, or looks again
+    is_paused: bool = False  # a pause came with it
 
     def equals(self, earlier: Beat) -> bool:
         if self.key:
@@ -50,12 +51,21 @@ class Beat(NamedTuple):
         return self.asked != "" and self.asked == earlier.asked
 
     def row(self) -> Row:
-        return [self.key, self.asked, self.agent, self.name, self.mark.row(), self.at_ms, int(self.is_patient)]
+        return [
+            self.key,
+            self.asked,
+            self.agent,
+            self.name,
+            self.mark.row(),
+            self.at_ms,
+            int(self.is_patient),
+            int(self.is_paused),
+        ]
 
     @classmethod
     def of(cls, row: Row) -> Beat:
-        key, asked, agent, name, mark, at_ms, is_patient = row
-        return cls(str(key), str(asked), str(agent), str(name), Mark.of(mark), int(at_ms), bool(is_patient))
+        key, asked, agent, name, mark, at_ms, *flags = row
+        return cls(str(key), str(asked), str(agent), str(name), Mark.of(mark), int(at_ms), *map(bool, flags))
 
 
 class Cycle(NamedTuple):
@@ -64,6 +74,7 @@ class Cycle(NamedTuple):
     beats: tuple[Beat, ...]
     passes: int
     since: Mark
+    is_paused: bool = False  # a pause came in one of the passes
 
     @property
     def is_patient(self) -> bool:
@@ -75,6 +86,7 @@ class Stretch(NamedTuple):
 
     length: int = 0
     since: Mark = Mark()
+    is_paused: bool = False
 
 
 _NONE = Stretch()
@@ -84,16 +96,18 @@ class Rhythm(NamedTuple):
     beats: tuple[Beat, ...] = ()  # the last ones, as many as the longest cycle has
     stretches: tuple[Stretch, ...] = ()  # by length of the cycle, from 1
 
-    def after(self, beat: Beat, *, length_max: int, scheduled_ms: int) -> Rhythm:
-        """With one beat more. A patient beat at least ``scheduled_ms`` after the one it equals repeats nothing."""
+    def after(self, beat: Beat, *, length_max: int, pause_ms: int) -> Rhythm:
+        """With one beat more. At least ``pause_ms`` after the one it equals it repeats nothing."""
         stretches = []
         for length in range(1, length_max + 1):
             earlier = self.beats[-length] if length <= len(self.beats) else None
             so_far = self.stretches[length - 1] if length <= len(self.stretches) else _NONE
-            if earlier is None or not beat.equals(earlier) or _is_scheduled(beat, earlier, scheduled_ms):
+            if earlier is None or not beat.equals(earlier) or _is_unhurried(beat, earlier, pause_ms):
                 stretches.append(_NONE)
             else:
-                stretches.append(Stretch(so_far.length + 1, so_far.since if so_far.length else earlier.mark))
+                since = so_far.since if so_far.length else earlier.mark
+                is_paused = so_far.is_paused or earlier.is_paused or beat.is_paused
+                stretches.append(Stretch(so_far.length + 1, since, is_paused))
         return Rhythm((*self.beats, beat)[-length_max:], tuple(stretches))
 
     def cycle(self, is_enough: Callable[[Cycle], bool]) -> Cycle | None:
@@ -102,7 +116,7 @@ class Rhythm(NamedTuple):
             if stretch.length < length:
                 continue
             beats = self.beats[-length:]
-            found = Cycle(beats, stretch.length // length + 1, stretch.since)
+            found = Cycle(beats, stretch.length // length + 1, stretch.since, stretch.is_paused)
             if is_enough(found) and _is_primitive(beats):
                 return found
         return None
@@ -110,7 +124,7 @@ class Rhythm(NamedTuple):
     def row(self) -> Row:
         return [
             [beat.row() for beat in self.beats],
-            [[stretch.length, stretch.since.row()] if stretch.length else 0 for stretch in self.stretches],
+            [[s.length, s.since.row(), int(s.is_paused)] if s.length else 0 for s in self.stretches],
         ]
 
     @classmethod
@@ -122,8 +136,8 @@ class Rhythm(NamedTuple):
         )
 
 
-def _is_scheduled(beat: Beat, earlier: Beat, scheduled_ms: int) -> bool:
-    return beat.is_patient and bool(earlier.at_ms) and beat.at_ms - earlier.at_ms >= scheduled_ms
+def _is_unhurried(beat: Beat, earlier: Beat, pause_ms: int) -> bool:
+    return bool(earlier.at_ms) and beat.at_ms - earlier.at_ms >= pause_ms
 
 
 def _is_primitive(beats: tuple[Beat, ...]) -> bool:

@@ -7,7 +7,8 @@ from decimal import Decimal
 from typing import Any
 
 from wflo import loops_text as text
-from wflo.loops_text import Outcome, Sketch
+from wflo.loops_outcomes import Outcome, outcome_of
+from wflo.loops_text import Sketch
 from wflo.spans import Kind
 
 ARGUMENT_WORDS_MIN = 3  # fewer words of arguments are an id, not a search
@@ -54,6 +55,8 @@ class Fingerprint:
     round_count: int = 0  # all of the turn
     samples: int = 1  # answers asked for in one call
     is_patient: bool = False  # the turn says "not yet"
+    tells_failure: bool = False  # in words: "Observation: Error ..."
+    may_wait: bool = False  # what the turn began with asks for patience
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -70,7 +73,8 @@ class Answer:
 class Step:
     """One step of a run, in the order of their starts: a call of a model (with ``fingerprint``) or of a tool (``call``).
 
-    A step without either cannot be compared: it is counted and paid for, and repeats nothing.
+    A step without either cannot be compared: it is counted and paid for, and repeats nothing. ``agent`` is who has one talk
+    at a time; where several of a name work side by side, each is better given a name of its own.
     ``started_ns`` and ``ended_ns`` are Unix nanoseconds, 0 when unknown; ``cost_usd`` None is unknown.
     """
 
@@ -95,16 +99,17 @@ def call_of(name: str, arguments: Any, result: Any, *, is_error: bool = False) -
 
     Never raises: what is no JSON counts as text.
     """
-    outcome = text.outcome(name, result, is_error=is_error)
+    outcome = outcome_of(name, result, is_error=is_error)
+    meant = text.meant_arguments(arguments)
     is_barren = outcome in (Outcome.EMPTY, Outcome.FAILED)
-    found = text.argument_words(arguments) if is_barren else []
+    found = text.argument_words(meant) if is_barren else []
     return Call(
         name,
-        text.digest(text.canonical(arguments)),
+        text.digest(text.canonical(meant)),
         text.digest(text.result_text(result)),
         outcome,
         text.sketch(found) if len(found) >= ARGUMENT_WORDS_MIN else (),
-        text.digest(text.error_text(result, arguments)) if outcome is Outcome.FAILED else "",
+        text.digest(text.error_text(result, meant)) if outcome is Outcome.FAILED else "",
     )
 
 

@@ -1,4 +1,4 @@
-"""What is left of a text when two of them are compared: hashes, sets of words, and what a tool's answer amounts to.
+"""What is left of a text when two of them are compared: hashes, sets of words, and texts without what means nothing.
 
 Nothing here keeps a text. Hashes are BLAKE2b with 64 bits in hex; a set of words is a bottom-k sketch (Cohen and Kaplan,
 "Summarizing data using bottom-k sketches", 2007) of 32-bit hashes, exact for texts of up to WORDS_KEPT different words.
@@ -10,25 +10,16 @@ import json
 import re
 import zlib
 from collections.abc import Iterable, Mapping
-from enum import StrEnum
 from hashlib import blake2b
 from typing import Any
 
 TEXT_READ_MAX = 4_000  # characters that are masked and split into words; what lies between its ends counts as it is
 WORDS_KEPT = 128
-SHORT_WORDS_MAX = 60  # a longer answer that says "running" somewhere does not say "wait"
+_ARGUMENT_LENGTH_MIN = 3  # shorter ones are parts of other words
+JSON_READ_MAX = 32_000  # characters of JSON that are read; longer ones are text
 DEPTH_MAX = 40  # of arguments; deeper ones count as they are printed
 
 Sketch = tuple[int, ...]  # ascending, at most WORDS_KEPT
-
-
-class Outcome(StrEnum):
-    """What a tool's answer amounts to."""
-
-    OK = "ok"
-    FAILED = "failed"
-    EMPTY = "empty"  # nothing was found
-    WAITING = "waiting"  # not yet: ask again later
 
 
 _SPACE = re.compile(r"\s+")
@@ -64,37 +55,17 @@ _NONCE_KEYS = frozenset(
         *("attempt", "retry", "retries", "retry_count"),
     )
 )
+# Words a model adds for people; a command's description is one, a ticket's is not.
+_REMARK_KEYS = frozenset(("explanation", "reason", "rationale", "justification"))
+_THOUGHT_KEYS = frozenset(("thought", "thinking", "reasoning"))  # unless the tool is there to think
+_COMMAND_KEYS = frozenset(("command", "cmd"))
 _TIME_KEYS = frozenset(
     (
-        *("timestamp", "ts", "time", "datetime", "date", "server_time", "uptime", "uptime_s"),
+        *("timestamp", "ts", "time", "server_time", "uptime", "uptime_s"),
         *("elapsed", "elapsed_ms", "elapsed_s", "duration", "duration_ms", "duration_s"),
         *("took", "took_ms", "latency", "latency_ms"),
     )
 )
-_FAILURE = re.compile(
-    r"^\W*(?:tool |command |api |http |internal |unexpected |runtime |an? )*"
-    r"(?:error|exception|traceback|failed|failure|fatal|invalid|unauthori[sz]ed|forbidden|timeout|timed out|panic"
-    r"|(?:permission|access) denied|[45]\d\d (?:\w+ )*error|http/?[\d.]* [45]\d\d|\w*(?:error|exception)\b:)"
-)
-_NOTHING = re.compile(
-    r"^\W*(?:(?:sorry )?(?:there (?:are|were|is) )?(?:no|0|zero) (?:\w+ )?(?:results?|match(?:es)?|data|records?|documents?"
-    r"|items?|entries|rows?|hits?|files?)\b|nothing (?:was )?found|none|null|nil|n/a|not found)"
-)
-_NOTHING_WORDS_MAX = 15
-_NOT_YET = re.compile(
-    r"\b(?:pending|queued|running|in[ _-]?progress|processing|waiting|not (?:yet )?(?:ready|finished|complete|done|available|started)"
-    r"|still|retry[ _-]?after|try again|starting|building|provisioning|initiali[sz]ing|scheduled|unfinished|incomplete"
-    r"|working on|rendering|uploading|downloading|training|deploying|no change|unchanged|heartbeat)\b"
-)
-_STATES = ("status", "state", "phase")
-_FINAL = re.compile(r"\b(?:done|completed?|succeeded|success(?:ful)?|finished|cancell?ed|closed|merged|failed|error)\b")
-_POLLERS = frozenset(
-    (
-        *("sleep", "wait", "await", "delay", "pause", "poll", "polling", "heartbeat", "ping", "keepalive", "alive"),
-        *("watch", "monitor", "status", "progress", "health", "healthcheck"),
-    )
-)
-_NAME_WORDS = re.compile(r"[A-Z]?[a-z]+|[A-Z]+(?![a-z])")
 
 
 def digest(*parts: str) -> str:
@@ -167,19 +138,23 @@ def similarity(one: Sketch, other: Sketch) -> float:
     return len(mine & theirs & together) / len(together)
 
 
-def canonical(value: Any) -> str:
-    """Arguments as JSON with sorted keys, in lower case, with single spaces and without nonces; a text that is JSON is
-    read first. Never raises."""
+def meant_arguments(value: Any) -> Any:
+    """Arguments without nonces and remarks, with single spaces; a text that is JSON is read first. Never raises."""
     value = read_json(value)
-    if not isinstance(value, dict | list):
-        return _spaced(str(value)).lower()
-    kept = _without(value, _NONCE_KEYS, 0)
-    return _dumped(kept if kept or not value else value).lower()
+    ignored = _NONCE_KEYS | _REMARK_KEYS
+    if isinstance(value, dict) and not _COMMAND_KEYS.isdisjoint(value):
+        ignored |= {"description"}
+    return _without(value, ignored | _THOUGHT_KEYS, 0) or _without(value, ignored - _NONCE_KEYS, 0)
 
 
-def argument_words(value: Any) -> list[str]:
+def canonical(arguments: Any) -> str:
+    """Arguments as one lower-case text, whatever the order of their names."""
+    return (arguments if isinstance(arguments, str) else dumped(arguments)).lower()
+
+
+def argument_words(arguments: Any) -> list[str]:
     """The words of all texts among arguments, without the arguments' names."""
-    return words(cut(" ".join(_leaves(read_json(value)))))
+    return words(cut(" ".join(_leaves(arguments))))
 
 
 def result_text(value: Any) -> str:
@@ -187,49 +162,23 @@ def result_text(value: Any) -> str:
     value = read_json(value)
     if isinstance(value, dict | list):
         kept = _without(value, _NONCE_KEYS | _TIME_KEYS, 0)
-        return plain(cut(_TIMES.sub(" ", _dumped(kept if kept or not value else value).lower())))
+        return plain(_TIMES.sub(" ", cut(dumped(kept if kept or not value else value)).lower()))
     text = cut("" if value is None else str(value)).lower()
     return plain(_TIMES.sub(" ", text)) or plain(text)
 
 
 def error_text(value: Any, arguments: Any) -> str:
     """A failure as text, without numbers, ids and the very arguments that the tool was called with."""
-    text = cut(value if isinstance(value, str) else _dumped(value)).lower()
-    for argument in _leaves(read_json(arguments)):
-        if len(argument) >= 3:
+    text = cut(value if isinstance(value, str) else dumped(value)).lower()
+    for argument in sorted(_leaves(arguments), key=len, reverse=True):
+        if len(argument) >= _ARGUMENT_LENGTH_MIN:
             text = text.replace(argument.lower(), " ")
     return plain(numberless(_TIMES.sub(" ", text)))
 
 
-def outcome(name: str, value: Any, *, is_error: bool = False) -> Outcome:
-    """What the answer ``value`` of the tool ``name`` amounts to, by its words."""
-    value = read_json(value)
-    if is_error or _says_failed(value):
-        return Outcome.FAILED
-    text = value if isinstance(value, str) else _dumped(value)
-    found = words(text[:TEXT_READ_MAX])
-    if is_patient(name) and not _FINAL.search(text.lower()):
-        return Outcome.WAITING
-    if _says_nothing(value, len(found)):
-        return Outcome.EMPTY
-    if _says_not_yet(value, text, len(found)):
-        return Outcome.WAITING
-    return Outcome.OK
-
-
-def says_wait(text: str) -> bool:
-    """Whether a short text says that something is not there yet."""
-    return len(text) <= 10 * SHORT_WORDS_MAX and _NOT_YET.search(text.lower()) is not None
-
-
-def is_patient(name: str) -> bool:
-    """Whether a tool of this name is there to wait or to look again: sleep, get_job_status, heartbeat."""
-    return not _POLLERS.isdisjoint(word.lower() for word in _NAME_WORDS.findall(name))
-
-
 def read_json(value: Any) -> Any:
     """What a JSON text says, else the value itself. Never raises."""
-    if not isinstance(value, str) or value.lstrip()[:1] not in ("{", "["):
+    if not isinstance(value, str) or len(value) > JSON_READ_MAX or value.lstrip()[:1] not in ("{", "["):
         return value
     try:
         return json.loads(value)
@@ -241,7 +190,8 @@ def _spaced(text: str) -> str:
     return " ".join(text.split())
 
 
-def _dumped(value: Any) -> str:
+def dumped(value: Any) -> str:
+    """The value as JSON with sorted keys, else as Python prints it. Never raises."""
     try:
         return json.dumps(value, sort_keys=True, ensure_ascii=False, separators=(", ", ": "), default=str)
     except (ValueError, TypeError, RecursionError):
@@ -268,35 +218,3 @@ def _leaves(value: Any, depth: int = 0) -> Iterable[str]:
     elif isinstance(value, dict | list) and depth <= DEPTH_MAX:
         for inner in value.values() if isinstance(value, dict) else value:
             yield from _leaves(inner, depth + 1)
-
-
-def _says_failed(value: Any) -> bool:
-    if isinstance(value, dict):
-        state = next((str(value[key]).lower() for key in _STATES if isinstance(value.get(key), str)), "")
-        return (
-            bool(value.get("error") or value.get("errors") or value.get("is_error") or value.get("isError"))
-            or value.get("success") is False
-            or value.get("ok") is False
-            or state in ("error", "failed", "failure")
-            or value.get("exit_code") not in (None, 0, "0", "")
-        )
-    return isinstance(value, str) and _FAILURE.match(value[:300].lower()) is not None
-
-
-def _says_nothing(value: Any, word_count: int) -> bool:
-    if isinstance(value, dict | list):
-        return not any(_has_news(inner) for inner in (value.values() if isinstance(value, dict) else value))
-    text = "" if value is None else str(value).strip()
-    return not text or (word_count <= _NOTHING_WORDS_MAX and _NOTHING.match(text.lower()) is not None)
-
-
-def _has_news(value: Any) -> bool:
-    return value not in (None, 0, "", False) and value != [] and value != {}
-
-
-def _says_not_yet(value: Any, text: str, word_count: int) -> bool:
-    if isinstance(value, dict):
-        for key in _STATES:
-            if isinstance(value.get(key), str):
-                return _NOT_YET.search(value[key].lower()) is not None
-    return word_count <= SHORT_WORDS_MAX and _NOT_YET.search(text.lower()) is not None

@@ -19,6 +19,7 @@ from wflo.loops_messages import (
     recorded_messages,
     responses_messages,
 )
+from wflo.loops_outcomes import asks_for_patience, says_failed, says_wait
 from wflo.loops_steps import Answer, Call, Fingerprint, Round, Step, call_of
 from wflo.spans import Kind
 
@@ -102,7 +103,7 @@ def fingerprint(said: list[Said], options: Mapping[str, Any]) -> Fingerprint:
     rounds = rounds or react_rounds(spoken)
     told = [_round(calls) for calls in rounds[-ROUNDS_READ_MAX:]]
     keys = [str(len(rounds)), *(call.key for calls in told for call in calls)]
-    meant = _meant(spoken)
+    meant, topic = _meant(spoken), _topic(turn)
     sampling = [f"{name}={options[name]}" for name in _SAMPLING if options.get(name) is not None]
     history = text.digest(_whole(said[:start]), *(str(options.get(name)) for name in _CHAIN))
     samples = options.get("n")
@@ -112,13 +113,15 @@ def fingerprint(said: list[Said], options: Mapping[str, Any]) -> Fingerprint:
         plain=text.digest(history, text.plain(text.cut(spoken)), *_tools(turn), *sampling),
         turn=text.digest(meant, *keys, *sampling),
         shape=text.digest(text.idless(meant), *keys, *sampling),
-        topic=text.digest(_meant(_topic(turn))),
+        topic=text.digest(_meant(topic)),
         words=text.sketch(text.words(meant)) if not rounds else (),
         depth=len(said),
         rounds=tuple(told),
         round_count=len(rounds),
         samples=samples if isinstance(samples, int) else 1,
-        is_patient=not rounds and text.says_wait(spoken),
+        is_patient=not rounds and says_wait(spoken),
+        tells_failure=says_failed(spoken.removeprefix("Observation:")),
+        may_wait=asks_for_patience(topic),
     )
 
 
@@ -126,7 +129,7 @@ def answer(said: list[Said]) -> Answer:
     """Of what a model said: the calls it asked for, else its words."""
     calls = [call for message in said for call in message.calls]
     if calls:
-        keys = sorted(text.digest(call.name, text.canonical(call.arguments)) for call in calls)
+        keys = sorted(text.digest(call.name, text.canonical(text.meant_arguments(call.arguments))) for call in calls)
         return Answer(key=text.digest("calls", *keys), calls=tuple(dict.fromkeys(call.name for call in calls)))
     spoken = _meant("\n".join(message.text for message in said))
     found = text.words(spoken)
