@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import gc
 import os
+from collections.abc import Awaitable, Callable
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "wflo_site.settings")
 
@@ -16,11 +17,13 @@ import django
 django.setup(set_prefix=False)
 
 from tracking.gateway import api as gateway  # noqa: E402  models are ready only now
+from tracking.gateway import count_tokens_api, models_api, responses_api  # noqa: E402
 from tracking.ingest import api as ingest  # noqa: E402
 from tracking.ingest.body import Receive, Scope, Send  # noqa: E402
 from wflo_site import static_files  # noqa: E402
 from wflo_site.django_door import DjangoDoor  # noqa: E402
 
+Door = Callable[[Scope, Receive, Send], Awaitable[None]]
 django_door = DjangoDoor()
 
 # What start-up made stays, some 300,000 objects: collections need not look at it again, nor come at every 700 new ones.
@@ -38,14 +41,25 @@ HOT = {
     "/api/v1/ingest": ingest.events,
     "/health/live": ingest.live,
     "/v1/chat/completions": gateway.chat_completions,
-    "/v1/models": gateway.models,
+    "/v1/completions": gateway.completions,
+    "/v1/embeddings": gateway.embeddings,
+    "/v1/responses": gateway.responses,
+    "/v1/messages": gateway.messages,
+    "/v1/messages/count_tokens": count_tokens_api.count_tokens,
+    "/v1/models": models_api.models,
 }
 HOT |= {f"{path}/": door for path, door in HOT.items()}
+BELOW = {models_api.BELOW: models_api.models, responses_api.BELOW: responses_api.kept_response}
+
+
+def _below(path: str) -> Door | None:
+    """The door of everything below an address."""
+    return next((door for start, door in BELOW.items() if path.startswith(start)), None)
 
 
 async def application(scope: Scope, receive: Receive, send: Send) -> None:
     if scope["type"] == "http":
-        door = HOT.get(scope["path"])
+        door = HOT.get(scope["path"]) or _below(scope["path"])
         if door is not None:
             await door(scope, receive, send)
             return

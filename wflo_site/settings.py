@@ -91,11 +91,13 @@ LIMITS: dict[str, int] = {
     "gateway_upstream_connections": 2_000,
     "gateway_attempts": 4,
     "gateway_answer_seconds": 600,
+    "gateway_question_seconds": 60,  # what costs nothing
     "gateway_answer_bytes": 64 * 2**20,
     "gateway_idle_seconds": 120,
     "gateway_stream_seconds": 1_800,
     "gateway_output_tokens": 16_384,  # held for a call that names no cap, where a budget applies
     "gateway_floor_tokens": 16,  # fewer are not worth a call
+    "gateway_messages": 5_000,
     "gateway_slice_tokens": 256,  # by which an elastic hold grows
     "route_cache_seconds": 2,
     "address_characters": 2_000,

@@ -26,6 +26,7 @@ class Provider:
         self.requests: list[dict[str, Any]] = []
         self.streams: list[bytearray] = []
         self.responses: dict[str, dict[str, Any]] = {}  # what OpenAI keeps of its answers
+        self.busy = 0  # answers under way
         self.port = 0
         self._log = log
         self._seen: set[str] = set()
@@ -101,6 +102,13 @@ class Provider:
             await asyncio.sleep(3600)
         if "slow" in script:
             await asyncio.sleep(0.5)
+        self.busy += 1
+        try:
+            await self._speak(request.method, path, body, writer)
+        finally:
+            self.busy -= 1
+
+    async def _speak(self, method: str, path: str, body: dict[str, Any], writer: asyncio.StreamWriter) -> None:
         if path.endswith("/embeddings"):
             await embeddings.answer(self, body, writer)
         elif path.endswith("/messages/count_tokens"):
@@ -110,7 +118,7 @@ class Provider:
         elif path.endswith("/responses"):
             await responses.Answer(self, body, writer).give()
         elif "/responses/" in path:
-            await responses.kept(self, request.method, path.rpartition("/responses/")[2], writer)
+            await responses.kept(self, method, path.rpartition("/responses/")[2], writer)
         elif path.endswith("/chat/completions"):
             await chat.Answer(self, body, writer).give()
         elif path.endswith("/completions"):

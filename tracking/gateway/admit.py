@@ -90,6 +90,7 @@ async def admit(asked: Asked, route: Route, priced: Priced, *, attempt: int = 0)
             await asyncio.sleep(LOOK_AGAIN_SECONDS)
             continue
         _refuse_money(asked, route, answer)
+        await _refuse_unforeseen(asked, id, answer)
         return _held(id, answer, most, call, priced, first or told)
     raise AssertionError
 
@@ -137,7 +138,7 @@ async def _ask(asked: Asked, call: Call, most: Ceiling, id: UUID, *, is_first: b
         "minutes_max": policy.run_minutes_max,
         "idle_minutes_max": policy.run_idle_minutes_max,
     }
-    return await pool.do(Statement(statements("gateway")["admit"], parameters, _read))
+    return await pool.do(Statement(statements("gateway")["admit"], parameters, _read, reserve.commit))
 
 
 def _read(rows: list[tuple[Any, ...]]) -> _Told:
@@ -181,6 +182,21 @@ def _refuse_money(asked: Asked, route: Route, answer: Answer) -> None:
         raise BudgetExceeded(_refusal(budget, answer), run_id=asked.run, **_figures(asked.root, budget, answer))
     if answer.outcome in (Outcome.EXISTS, Outcome.CLOSED):
         raise Invalid("This call was made before.")
+
+
+async def _refuse_unforeseen(asked: Asked, id: UUID, answer: Answer) -> None:
+    """Under a hard budget nothing is called whose price is known only afterwards."""
+    what = asked.dialect.unforeseen(asked.body) if answer.budget is not None else ""
+    if not what or answer.budget is None:
+        return
+    await pool.do(verbs.release(asked.caller.team_id, id))
+    raise Unpriced(
+        f'The budget "{answer.budget.name}" is a hard one, and nobody can say beforehand what {what} costs: the provider'
+        " runs it and counts it afterwards. Run the tool yourself, or make the budget a soft one.",
+        field="tools",
+        budget=answer.budget.name,
+        budget_id=str(answer.budget.id),
+    )
 
 
 def _refusal(budget: Standing, answer: Answer) -> str:

@@ -11,11 +11,10 @@ import orjson
 from django.conf import settings
 
 from tracking import keys
-from tracking.errors import InvalidCall, Unavailable, WfloServerError
-from tracking.gateway import answers, asked, call, finish, http_provider, pool, routing
+from tracking.errors import Unavailable, WfloServerError
+from tracking.gateway import answers, asked, call, finish, http_provider, kept_responses, pool, request_body
 from tracking.gateway.call import Answered, Begun
-from tracking.gateway.dialects.dialect import Dialect
-from tracking.gateway.dialects.openai_chat import OpenAiChat
+from tracking.gateway.dialects import CHAT, COMPLETIONS, EMBEDDINGS, MESSAGES, RESPONSES, Dialect
 from tracking.ingest import body
 from tracking.ingest.answers import MethodNotAllowed, send_bytes
 from tracking.ingest.body import JSON, InFlight, Receive, Scope, Send, Stream
@@ -34,18 +33,24 @@ async def chat_completions(scope: Scope, receive: Receive, send: Send) -> None:
     await _call(scope, receive, send, CHAT)
 
 
-async def models(scope: Scope, receive: Receive, send: Send) -> None:
-    """GET /v1/models: the groups this key may call."""
-    try:
-        if scope["method"] != "GET":
-            raise MethodNotAllowed("This address takes GET only.")
-        caller = await _caller(dict(scope["headers"]))
-        found = await routing.names(caller)
-    except Exception as error:
-        await _refuse(send, CHAT, error)
-        return
-    listed = [{"id": name, "object": "model", "created": made, "owned_by": "wflo"} for name, made in found]
-    await send_bytes(send, 200, _JSON, orjson.dumps({"object": "list", "data": listed}))
+async def completions(scope: Scope, receive: Receive, send: Send) -> None:
+    """POST /v1/completions."""
+    await _call(scope, receive, send, COMPLETIONS)
+
+
+async def embeddings(scope: Scope, receive: Receive, send: Send) -> None:
+    """POST /v1/embeddings."""
+    await _call(scope, receive, send, EMBEDDINGS)
+
+
+async def responses(scope: Scope, receive: Receive, send: Send) -> None:
+    """POST /v1/responses."""
+    await _call(scope, receive, send, RESPONSES)
+
+
+async def messages(scope: Scope, receive: Receive, send: Send) -> None:
+    """POST /v1/messages."""
+    await _call(scope, receive, send, MESSAGES)
 
 
 async def close() -> None:
@@ -55,13 +60,11 @@ async def close() -> None:
     await pool.close()
 
 
-CHAT: Dialect = OpenAiChat()
-
-
 async def _call(scope: Scope, receive: Receive, send: Send, dialect: Dialect) -> None:
     stream = Stream(receive)
     try:
-        wanted = await _asked(scope, stream, dialect)
+        wanted = await read(scope, stream, dialect)
+        await kept_responses.recall(wanted)
         if wanted.is_stream:
             begun = await call.begin(wanted)
         else:
@@ -69,7 +72,7 @@ async def _call(scope: Scope, receive: Receive, send: Send, dialect: Dialect) ->
     except Exception as error:
         if not stream.is_ended and isinstance(error, WfloServerError):
             await stream.finish(error)
-        await _refuse(send, dialect, error)
+        await refuse(send, dialect, error)
         return
     if wanted.is_stream:
         await _stream(receive, send, begun)
@@ -77,23 +80,19 @@ async def _call(scope: Scope, receive: Receive, send: Send, dialect: Dialect) ->
         await send_bytes(send, 200, _JSON, _body(answered), _headers(answered))
 
 
-async def _asked(scope: Scope, stream: Stream, dialect: Dialect) -> asked.Asked:
+async def read(scope: Scope, stream: Stream, dialect: Dialect) -> asked.Asked:
     """The key is judged before a byte of the body is read."""
     if scope["method"] != "POST":
         raise MethodNotAllowed
     headers: Mapping[bytes, bytes] = dict(scope["headers"])
-    caller = await _caller(headers)
+    caller = await caller_of(headers)
     envelope = body.envelope(headers, accepts=JSON)
     with _in_flight.hold() as hold:
         raw = await body.read(stream, envelope, hold, limit=settings.LIMITS["body_bytes"])
-    try:
-        found = orjson.loads(raw)
-    except orjson.JSONDecodeError as error:
-        raise InvalidCall(f"The body is no JSON: {error}.", field="body") from None
-    return asked.read(dialect, caller, headers, found, raw)
+    return asked.read(dialect, caller, headers, request_body.parsed(raw), raw)
 
 
-async def _caller(headers: Mapping[bytes, bytes]) -> Caller:
+async def caller_of(headers: Mapping[bytes, bytes]) -> Caller:
     secret = keys.secret_of(
         headers.get(b"authorization", b"").decode("latin-1"), headers.get(b"x-api-key", b"").decode("latin-1")
     )
@@ -179,7 +178,7 @@ async def _left(receive: Receive, gone: asyncio.Event) -> None:
             return
 
 
-async def _refuse(send: Send, dialect: Dialect, error: Exception) -> None:
+async def refuse(send: Send, dialect: Dialect, error: Exception) -> None:
     known = error if isinstance(error, WfloServerError) else Unavailable()
     if known is not error:
         _log.error("a call failed", exc_info=error)

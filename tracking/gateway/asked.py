@@ -15,16 +15,8 @@ from tracking.keys import Caller
 
 RUN_CHARS_MAX = 128
 NAME_CHARS_MAX = 200
+PASSED_CHARS_MAX = 1_000
 
-# Who may choose where a call goes and with which key: operators, in a deployment; never a request.
-_FORBIDDEN = frozenset(
-    {
-        "api_base", "base_url", "api_key", "headers", "extra_headers", "extra_body", "extra_query",
-        "custom_llm_provider", "mock_response", "api_version", "organization_id", "azure_ad_token", "vertex_project",
-        "vertex_location", "vertex_credentials", "aws_access_key_id", "aws_secret_access_key", "aws_session_token",
-        "aws_region_name", "model_list", "fallbacks", "num_retries", "max_retries", "timeout", "proxy", "proxy_url",
-    }
-)  # fmt: skip
 _TRACEPARENT = re.compile(r"[0-9a-f]{2}-([0-9a-f]{32})-([0-9a-f]{16})-[0-9a-f]{2}")
 _EXTENSIONS = ("agentwall_run_id", "agentwall_agent_id", "agentwall_metadata")
 
@@ -56,14 +48,14 @@ class Asked:
     idempotency_key: str = ""
     metadata: dict[str, Any] = field(default_factory=dict)
     passed_headers: dict[str, str] = field(default_factory=dict)  # of the dialect's own, sent on
+    earlier: str = ""  # the answer it goes on from, which a provider keeps
+    home: tuple[str, str] | None = field(default=None, repr=False)  # address and key of who keeps it
+    kept_tokens: int = 0  # of the prompt, kept there
     id: uuid.UUID = field(default_factory=uuid.uuid4)  # of the call, and of its first reservation
 
 
-def read(dialect: Dialect, caller: Caller, headers: Mapping[bytes, bytes], body: Any, raw: bytes) -> Asked:
+def read(dialect: Dialect, caller: Caller, headers: Mapping[bytes, bytes], body: dict[str, Any], raw: bytes) -> Asked:
     """Raises InvalidCall naming the field."""
-    if not isinstance(body, dict):
-        raise InvalidCall("The body must be a JSON object.", field="body")
-    _refuse_steering(body)
     extension = {name: body.pop(name) for name in _EXTENSIONS if name in body}
     wanted = dialect.read(body)
     named = _word(headers, b"x-wflo-run-id", b"x-agentwall-run-id", b"x-run-id", most=RUN_CHARS_MAX)
@@ -95,19 +87,14 @@ def read(dialect: Dialect, caller: Caller, headers: Mapping[bytes, bytes], body:
         retry_count=_count(headers.get(b"x-stainless-retry-count", b"")),
         idempotency_key=_word(headers, b"idempotency-key", most=255),
         metadata=metadata if isinstance(metadata, dict) else {},
+        earlier=wanted.earlier,
+        passed_headers=_passed(headers, dialect),
     )
 
 
-def _refuse_steering(body: dict[str, Any], depth: int = 0) -> None:
-    """Fields by which LiteLLM and its kind would be led elsewhere, at any depth but in messages and tools."""
-    for name, value in body.items():
-        if name in _FORBIDDEN or name.startswith("litellm_"):
-            raise InvalidCall(
-                f'"{name}" is not taken from a request: an operator sets where a deployment is and with which key.',
-                field=name,
-            )
-        if isinstance(value, dict) and depth < 3 and name not in ("response_format", "text", "input_schema"):
-            _refuse_steering(value, depth + 1)
+def _passed(headers: Mapping[bytes, bytes], dialect: Dialect) -> dict[str, str]:
+    found = {name: _word(headers, name.encode(), most=PASSED_CHARS_MAX) for name in dialect.passed_headers}
+    return {name: value for name, value in found.items() if value.isascii() and value}
 
 
 def _word(headers: Mapping[bytes, bytes], *names: bytes, most: int = NAME_CHARS_MAX) -> str:

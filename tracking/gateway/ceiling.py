@@ -11,6 +11,7 @@ from django.conf import settings
 
 from tracking.gateway import tokens
 from tracking.gateway.asked import Asked
+from tracking.gateway.dialects.counts import Tokens
 from tracking.gateway.routing import Route
 from tracking.ledger.calls import Ceiling
 from tracking.price_book import Entry, book
@@ -46,8 +47,7 @@ async def price_of(team_id: int, route: Route) -> Priced:
 
 def ceiling(asked: Asked, route: Route, priced: Priced, *, is_exact: bool = False) -> Ceiling:
     """``is_exact``: the prompt's tokens are counted rather than bounded by its bytes; slower, and nearer."""
-    prompt = asked.dialect.prompt(asked.body)
-    everything = [prompt, asked.body.get("tools"), asked.body.get("functions"), asked.body.get("response_format")]
+    everything = [*asked.dialect.counted(asked.body), Tokens(asked.kept_tokens)]
     if is_exact:
         base_tokens = tokens.count(everything, provider=route.provider, model=route.name)
     else:

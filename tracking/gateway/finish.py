@@ -7,7 +7,7 @@ import logging
 import secrets
 import time
 from collections.abc import Coroutine
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from decimal import Decimal
 from typing import Any
 from uuid import UUID
@@ -67,12 +67,11 @@ async def bill(asked: Asked, route: Route, held: Held, seen: Seen) -> Bill:
 
 
 def _counted(asked: Asked, route: Route, held: Held, seen: Seen) -> Usage:
-    prompt = asked.dialect.prompt(asked.body)
-    counted = tokens.count(prompt, provider=route.provider, model=route.name)
-    return Usage(
-        input_tokens=min(counted, held.ceiling.base_tokens),
-        output_tokens=0 if asked.dialect.is_embedding else tokens.estimate(seen.text, seen.pieces),
-    )
+    said = 0 if asked.dialect.is_embedding else tokens.estimate(seen.text, seen.pieces)
+    if seen.prompt_usage is not None:
+        return replace(seen.prompt_usage, output_tokens=said)
+    counted = tokens.count(asked.dialect.counted(asked.body), provider=route.provider, model=route.name)
+    return Usage(input_tokens=min(counted + asked.kept_tokens, held.ceiling.base_tokens), output_tokens=said)
 
 
 def settle(asked: Asked, held: Held, owed: Bill) -> asyncio.Task[Answer | None]:
@@ -90,7 +89,7 @@ def settle(asked: Asked, held: Held, owed: Bill) -> asyncio.Task[Answer | None]:
     actual = Actual(usd=owed.usd, tokens=total, is_estimated=owed.is_estimated, detail=detail)
     plain = verbs.settle(asked.caller.team_id, held.id, actual)
     parameters = {**plain.parameters, "run": held.call.run}
-    statement = Statement(statements("gateway")["finish"], parameters, plain.read)
+    statement = Statement(statements("gateway")["finish"], parameters, plain.read, plain.commit)
     return behind(_done(held.id, statement))
 
 

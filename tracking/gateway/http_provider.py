@@ -41,6 +41,21 @@ class _Http:
 CARRIER = _Http()
 
 
+async def ask(method: str, route: Route, path: str) -> Upstream:
+    """A question that costs nothing, of what OpenAI's provider keeps. Raises UpstreamFailed."""
+    timeout_s = settings.LIMITS["gateway_question_seconds"]
+    headers = {"accept-encoding": "identity", "user-agent": "wflo", "authorization": f"Bearer {route.api_key}"}
+    try:
+        async with asyncio.timeout(timeout_s):
+            url = route.api_base.rstrip("/") + path
+            response = await _client().request(method, url, headers=headers, allow_redirects=False)
+            return await _whole(response, route)
+    except TimeoutError:
+        raise UpstreamTimeout(route, timeout_s) from None
+    except aiohttp.ClientError as error:
+        raise _unreachable(route, error) from error
+
+
 async def close() -> None:
     global _session
     session, _session = _session, None

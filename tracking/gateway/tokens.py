@@ -9,9 +9,12 @@ from __future__ import annotations
 
 import importlib.util
 import os
+from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
 from typing import Any
+
+from tracking.gateway.dialects.counts import Tokens
 
 MESSAGE_TOKENS = 4  # the role and the separators around each message
 IMAGE_TOKENS = 6_000  # the dearest picture of a large model; gpt-4o-mini's count more
@@ -19,6 +22,7 @@ IMAGE_TOKENS_MINI = 50_000
 _MARGINS = {"openai": 1.0, "azure": 1.0, "anthropic": 1.5}
 _MARGIN = 1.1  # reliability 4.1
 _DATA_URL = "data:"
+_PICTURES = frozenset({"image_url", "image", "input_image", "input_file", "file", "document"})
 _FRAME = frozenset({"role", "content", "type", "text"})  # of a message's JSON: the model is not told these words
 _FRAME_VALUES = frozenset({"role", "type"})
 _PIECE = 20_000  # characters handed to the tokenizer at once; a cut costs one token at most
@@ -26,17 +30,16 @@ _PIECE = 20_000  # characters handed to the tokenizer at once; a cut costs one t
 
 def bound(prompt: Any, *, model: str) -> int:
     """At least as many tokens as the prompt can be."""
-    size, images, messages = _measure(prompt)
-    return size + messages * MESSAGE_TOKENS + images * _image_tokens(model)
+    found = _collect(prompt)
+    size = sum(len(text) if text.isascii() else len(text.encode("utf-8", "replace")) for text in found.texts)
+    return size + found.beside_text(model)
 
 
 def count(prompt: Any, *, provider: str, model: str) -> int:
     """About as many tokens as the prompt is, with a margin upward for tokenizers that are not OpenAI's."""
-    texts: list[str] = []
-    images, messages = _collect(prompt, texts, without=_FRAME)
-    tokens = sum(_tokens(text) for text in texts)
-    margin = _MARGINS.get(provider, _MARGIN)
-    return int(tokens * margin) + messages * MESSAGE_TOKENS + images * _image_tokens(model)
+    found = _collect(prompt, without=_FRAME)
+    tokens = sum(_tokens(text) for text in found.texts)
+    return int(tokens * _MARGINS.get(provider, _MARGIN)) + found.beside_text(model)
 
 
 def estimate(text: str, pieces: int = 0) -> int:
@@ -73,36 +76,44 @@ def _image_tokens(model: str) -> int:
     return IMAGE_TOKENS_MINI if "mini" in model else IMAGE_TOKENS
 
 
-def _measure(value: Any) -> tuple[int, int, int]:
-    """(bytes of all text, pictures, messages)."""
-    texts: list[str] = []
-    images, messages = _collect(value, texts)
-    return (
-        sum(len(text) if text.isascii() else len(text.encode("utf-8", "replace")) for text in texts),
-        images,
-        messages,
-    )
+@dataclass(slots=True)
+class _Found:
+    texts: list[str] = field(default_factory=list)
+    images: int = 0
+    messages: int = 0
+    tokens: int = 0  # counted elsewhere
+
+    def beside_text(self, model: str) -> int:
+        return self.messages * MESSAGE_TOKENS + self.images * _image_tokens(model) + self.tokens
 
 
-def _collect(root: Any, texts: list[str], *, without: frozenset[str] = frozenset()) -> tuple[int, int]:
-    images = messages = 0
+def _collect(root: Any, *, without: frozenset[str] = frozenset()) -> _Found:
+    found = _Found()
     waiting = [root]
     while waiting:
         value = waiting.pop()
         if isinstance(value, str):
             if value.startswith(_DATA_URL) and len(value) > 200:
-                images += 1
+                found.images += 1
             else:
-                texts.append(value)
+                found.texts.append(value)
         elif isinstance(value, dict):
-            if value.get("type") in ("image_url", "image", "input_image", "input_file", "file", "document"):
-                images += 1
+            if value.get("type") in _PICTURES and not _is_written(value):
+                found.images += 1
                 continue
-            messages += "role" in value
-            texts.extend(name for name in value if name not in without)
+            found.messages += "role" in value
+            found.texts.extend(name for name in value if name not in without)
             waiting.extend(item for name, item in value.items() if name not in without or name not in _FRAME_VALUES)
         elif isinstance(value, list):
             waiting.extend(value)
+        elif isinstance(value, Tokens):
+            found.tokens += value
         elif value is not None:
-            texts.append("00000000" if isinstance(value, int | float) else "")
-    return images, messages
+            found.texts.append("00000000" if isinstance(value, int | float) else "")
+    return found
+
+
+def _is_written(value: dict[str, Any]) -> bool:
+    """Anthropic's documents may be plain text."""
+    source = value.get("source")
+    return isinstance(source, dict) and source.get("type") in ("text", "content")

@@ -80,7 +80,8 @@ class Gateway:
         return BudgetPeriod.objects.get(budget=budget).spent_usd
 
     def billed(self) -> Decimal:
-        """What the provider's own bill comes to."""
+        """What the provider's own bill comes to, when nothing is under way."""
+        assert wait_until(lambda: self.provider.busy == 0, seconds=10)
         tokens_in, tokens_out = self.provider.tokens()
         return tokens_in * INPUT_USD + tokens_out * OUTPUT_USD
 

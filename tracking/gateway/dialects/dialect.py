@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any, Protocol
 
 from wflo.usage import Usage
@@ -17,6 +17,7 @@ class Wanted:
     output_tokens: int | None = None
     choices: int = 1
     user: str = ""
+    earlier: str = ""  # an earlier answer that the provider keeps, to go on from
 
 
 @dataclass(slots=True, kw_only=True)
@@ -34,7 +35,13 @@ class Seen:
     error: str = ""  # an error event in a stream
     pieces: int = 0  # pieces of text that came, about a token each
     output_bytes: int = 0  # of text, arguments and reasoning
-    notes: tuple[str, ...] = field(default=())
+    prompt_usage: Usage | None = None  # what it said of the prompt alone, of a stream that broke off later
+    open_block: int | None = None  # the block of a message that was under way when it ended
+
+
+def pieces_of(text: str, *, characters: int) -> int:
+    """About how many tokens a piece of a stream is: one, and more where the provider sends many at once."""
+    return max(1, len(text) // characters)
 
 
 class Reader(Protocol):
@@ -54,8 +61,10 @@ class Dialect(Protocol):
     name: str
     path: str  # below a provider's base address
     provider: str  # whose dialect: those whose prefix this is, and all compatible ones, take it as it is
+    is_common: bool  # all compatible servers speak it, not only ``provider`` itself
     is_embedding: bool
     output_field: str  # the name of the cap in a refusal
+    passed_headers: tuple[str, ...]  # of a request, sent on to those who speak the dialect
 
     def read(self, body: dict[str, Any]) -> Wanted:
         """Raises InvalidCall naming the field."""
@@ -71,6 +80,14 @@ class Dialect(Protocol):
 
     def prompt(self, body: dict[str, Any]) -> Any:
         """What the model was told, for the record and for counting."""
+        ...
+
+    def counted(self, body: dict[str, Any]) -> list[Any]:
+        """Everything of a request that the provider counts as input: the prompt, tools, the schema of the answer."""
+        ...
+
+    def unforeseen(self, body: dict[str, Any]) -> str:
+        """What of a request costs what nobody can know beforehand, such as tools the provider runs; '' for nothing."""
         ...
 
     def error_body(self, error: dict[str, Any]) -> dict[str, Any]:

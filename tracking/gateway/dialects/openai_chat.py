@@ -7,6 +7,7 @@ from typing import Any
 import orjson
 
 from tracking.errors import InvalidCall
+from tracking.gateway.dialects import counts
 from tracking.gateway.dialects.dialect import Reader, Seen, Wanted
 from tracking.gateway.dialects.fields import count, model_of, text
 from tracking.gateway.dialects.sse import Events, TooLong, data_of, event
@@ -20,8 +21,10 @@ class OpenAiChat:
     name = "openai.chat"
     path = "/chat/completions"
     provider = "openai"
+    is_common = True
     is_embedding = False
     output_field = "max_tokens"
+    passed_headers: tuple[str, ...] = ()
 
     def read(self, body: dict[str, Any]) -> Wanted:
         messages = body.get("messages")
@@ -80,6 +83,12 @@ class OpenAiChat:
     def prompt(self, body: dict[str, Any]) -> Any:
         return body.get("messages")
 
+    def counted(self, body: dict[str, Any]) -> list[Any]:
+        return [self.prompt(body), body.get("tools"), body.get("functions"), body.get("response_format")]
+
+    def unforeseen(self, body: dict[str, Any]) -> str:
+        return next((f'"{name}"' for name in ("web_search_options", "plugins") if body.get(name)), "")
+
     def error_body(self, error: dict[str, Any]) -> dict[str, Any]:
         return {"error": error, "detail": {"error": error}}
 
@@ -126,7 +135,7 @@ class ChatReader:
         seen.output_bytes += max(len(inside) - 200, 1)  # a chunk's frame is about that long
         if b'"usage"' not in inside and b'"error"' not in inside:
             return True
-        chunk = _object(inside)
+        chunk = counts.loaded(inside)
         if chunk is None:
             return True
         if "error" in chunk and "choices" not in chunk:
@@ -146,41 +155,62 @@ class ChatReader:
         if self._is_told:
             return self.seen
         self._is_told = True
-        put_together(self.seen, [chunk for raw in self._chunks if (chunk := _object(raw)) is not None])
+        put_together(self.seen, [chunk for raw in self._chunks if (chunk := counts.loaded(raw)) is not None])
         return self.seen
 
 
 def put_together(seen: Seen, chunks: list[dict[str, Any]]) -> None:
-    """The message that a stream's chunks make, into ``seen``."""
-    texts: list[str] = []
-    reasoning: list[str] = []
-    calls: dict[int, dict[str, Any]] = {}
+    """The messages that a stream's chunks make, one for each choice, into ``seen``."""
+    made: dict[int, _Choice] = {}
     for chunk in chunks:
         seen.model = chunk.get("model") or seen.model
         seen.response_id = chunk.get("id") or seen.response_id
         for choice in chunk.get("choices") or ():
-            if not isinstance(choice, dict):
-                continue
-            seen.finish_reason = choice.get("finish_reason") or seen.finish_reason
-            delta = choice.get("delta")
-            if not isinstance(delta, dict):
-                continue
-            if isinstance(delta.get("content"), str):
-                texts.append(delta["content"])
-            thought = delta.get("reasoning_content") or delta.get("reasoning")
-            if isinstance(thought, str):
-                reasoning.append(thought)
-            for part in delta.get("tool_calls") or ():
-                _add_call(calls, part)
-    seen.text = "".join(texts)
-    message: dict[str, Any] = {"role": "assistant", "content": seen.text or None}
-    if calls:
-        message["tool_calls"] = [calls[place] for place in sorted(calls)]
-    if reasoning:
-        message["reasoning_content"] = "".join(reasoning)
-    seen.message = [message]
-    said = [seen.text, *reasoning, *(call["function"]["arguments"] for call in calls.values())]
-    seen.output_bytes = sum(len(part.encode("utf-8", "replace")) for part in said)
+            if isinstance(choice, dict):
+                place = choice.get("index")
+                made.setdefault(place if isinstance(place, int) else 0, _Choice()).add(choice)
+    choices = [made[place] for place in sorted(made)] or [_Choice()]
+    seen.finish_reason = choices[0].finish_reason
+    seen.text = "".join(choice.text for choice in choices)
+    seen.message = [choice.message() for choice in choices]
+    seen.output_bytes = sum(choice.size() for choice in choices)
+
+
+class _Choice:
+    def __init__(self) -> None:
+        self.finish_reason = ""
+        self._texts: list[str] = []
+        self._thoughts: list[str] = []
+        self._calls: dict[int, dict[str, Any]] = {}
+
+    @property
+    def text(self) -> str:
+        return "".join(self._texts)
+
+    def add(self, choice: dict[str, Any]) -> None:
+        self.finish_reason = choice.get("finish_reason") or self.finish_reason
+        delta = choice.get("delta")
+        if not isinstance(delta, dict):
+            delta = {"content": choice.get("text")}  # of completions before chat
+        if isinstance(delta.get("content"), str):
+            self._texts.append(delta["content"])
+        thought = delta.get("reasoning_content") or delta.get("reasoning")
+        if isinstance(thought, str):
+            self._thoughts.append(thought)
+        for part in delta.get("tool_calls") or ():
+            _add_call(self._calls, part)
+
+    def message(self) -> dict[str, Any]:
+        message: dict[str, Any] = {"role": "assistant", "content": self.text or None}
+        if self._calls:
+            message["tool_calls"] = [self._calls[place] for place in sorted(self._calls)]
+        if self._thoughts:
+            message["reasoning_content"] = "".join(self._thoughts)
+        return message
+
+    def size(self) -> int:
+        arguments = [call["function"]["arguments"] for call in self._calls.values()]
+        return sum(len(part.encode("utf-8", "replace")) for part in [self.text, *self._thoughts, *arguments])
 
 
 def _add_call(calls: dict[int, dict[str, Any]], part: Any) -> None:
@@ -200,40 +230,31 @@ def usage_of(usage: Any, service_tier: Any = None) -> Usage | None:
     """OpenAI's usage object; None when it is missing or its counts are no counts (reliability B19)."""
     if not isinstance(usage, dict):
         return None
-    tokens_in, tokens_out = _tokens(usage.get("prompt_tokens")), _tokens(usage.get("completion_tokens", 0))
+    tokens_in, tokens_out = counts.tokens(usage.get("prompt_tokens")), counts.tokens(usage.get("completion_tokens", 0))
     if tokens_in is None or tokens_out is None:
         return None
-    inside = usage.get("prompt_tokens_details")
-    inside = inside if isinstance(inside, dict) else {}
-    outside = usage.get("completion_tokens_details")
-    outside = outside if isinstance(outside, dict) else {}
+    inside = counts.details(usage, "prompt_tokens_details")
+    outside = counts.details(usage, "completion_tokens_details")
     return Usage(
         input_tokens=tokens_in,
         output_tokens=tokens_out,
-        cached_tokens=_tokens(inside.get("cached_tokens", usage.get("cache_read_input_tokens"))),
-        cache_write_tokens=_tokens(inside.get("cache_creation_tokens", usage.get("cache_creation_input_tokens"))),
-        reasoning_tokens=_tokens(outside.get("reasoning_tokens")),
-        audio_input_tokens=_tokens(inside.get("audio_tokens")),
-        audio_output_tokens=_tokens(outside.get("audio_tokens")),
+        cached_tokens=counts.tokens(inside.get("cached_tokens", usage.get("cache_read_input_tokens"))),
+        cache_write_tokens=counts.tokens(
+            _first(
+                inside.get("cache_write_tokens"),
+                inside.get("cache_creation_tokens"),
+                usage.get("cache_creation_input_tokens"),
+            )
+        ),  # fmt: skip
+        reasoning_tokens=counts.tokens(outside.get("reasoning_tokens")),
+        audio_input_tokens=counts.tokens(inside.get("audio_tokens")),
+        audio_output_tokens=counts.tokens(outside.get("audio_tokens")),
         service_tier=service_tier if isinstance(service_tier, str) else None,
     )
 
 
-TOKENS_MAX = 10**12
-
-
-def _tokens(value: Any) -> int | None:
-    if isinstance(value, bool) or not isinstance(value, int) or not 0 <= value <= TOKENS_MAX:
-        return None
-    return value
-
-
-def _object(raw: bytes) -> dict[str, Any] | None:
-    try:
-        found = orjson.loads(raw)
-    except orjson.JSONDecodeError:
-        return None
-    return found if isinstance(found, dict) else None
+def _first(*values: Any) -> Any:
+    return next((value for value in values if value is not None), None)
 
 
 def _wants_new_name(model: str) -> bool:
