@@ -14,6 +14,7 @@ from django.templatetags.static import static
 from django.utils.safestring import SafeString
 
 from dashboards import access
+from tracking.reports.alerts import open_alerts
 from tracking.teams import Seat
 
 THEMES = ("light", "dark")
@@ -41,7 +42,9 @@ LOOK = (
     Place("Agents", "/agents", "agents", "a"),
     Place("Costs", "/costs", "costs", "c"),
 )
+ALERTS = "/alerts"
 OPERATE = (
+    Place("Alerts", ALERTS, "alerts", "l"),
     Place("Prices", "/prices", "prices", "p"),
     Place("Settings", "/settings", "admin", "s", is_first=False),
 )
@@ -55,7 +58,9 @@ class Frame:
 
     @property
     def nav(self) -> SafeString:
-        return _drawn("dashboards/_nav.html", here=self.here)
+        found = open_alerts(self.seat.team) if self.seat is not None else None
+        told = {"shown": found.shown, "burns": found.burns} if found is not None else {}
+        return _drawn("dashboards/_nav.html", here=self.here, alerts=ALERTS, **told)
 
     @property
     def keyboard(self) -> SafeString:

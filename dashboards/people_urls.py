@@ -5,7 +5,7 @@ from __future__ import annotations
 from allauth.socialaccount.providers.openid_connect.views import callback
 from django.urls import path, re_path
 
-from dashboards.views import account, settings, settings_data, settings_keys
+from dashboards.views import account, settings, settings_alerts, settings_data, settings_keys
 
 urlpatterns = [
     path("login", account.sign_in, name="account_login"),
@@ -35,6 +35,19 @@ urlpatterns = [
     path("settings/keys/make", settings_keys.make, name="settings_keys_make"),
     path("settings/keys/<uuid:key_id>/revoke", settings_keys.revoke, name="settings_keys_revoke"),
     path("settings/keys/<uuid:key_id>/rotate", settings_keys.rotate, name="settings_keys_rotate"),
+    path("settings/alerts", settings_alerts.listed, name="settings_alerts"),
+    path("settings/alerts/add", settings_alerts.add, name="settings_alerts_add"),
+    path("settings/alerts/rules/set", settings_alerts.set_rule, name="settings_alerts_rule_set"),
+    path("settings/alerts/rules/preview", settings_alerts.preview, name="settings_alerts_rule_preview"),
+    path(
+        "settings/alerts/rules/<uuid:rule_id>/remove", settings_alerts.remove_rule, name="settings_alerts_rule_remove"
+    ),
+    path("settings/alerts/<uuid:destination_id>", settings_alerts.one, name="settings_alerts_one"),
+    path("settings/alerts/<uuid:destination_id>/change", settings_alerts.change, name="settings_alerts_change"),
+    path("settings/alerts/<uuid:destination_id>/test", settings_alerts.test, name="settings_alerts_test"),
+    path("settings/alerts/<uuid:destination_id>/mute", settings_alerts.mute, name="settings_alerts_mute"),
+    path("settings/alerts/<uuid:destination_id>/secret", settings_alerts.new_secret, name="settings_alerts_secret"),
+    path("settings/alerts/<uuid:destination_id>/remove", settings_alerts.remove, name="settings_alerts_remove"),
     path("settings/retention", settings_data.retention, name="settings_retention"),
     path("settings/retention/change", settings_data.change_retention, name="settings_retention_change"),
     path("settings/audit", settings_data.audit_log, name="settings_audit"),

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from django.urls import include, path
 
-from dashboards.views import agents, costs, demo, home, onboarding, palette, periods, prices
+from dashboards.views import agents, alerts, costs, demo, home, onboarding, palette, periods, prices
 
 urlpatterns = [
     path("", include("dashboards.people_urls")),
     path("", include("dashboards.run_urls")),
     path("", home.home, name="home"),
+    path("alerts", alerts.page, name="alerts"),
+    path("alerts/acknowledge", alerts.acknowledge, name="alerts_acknowledge"),
+    path("alerts/resolve", alerts.resolve, name="alerts_resolve"),
     path("agents", agents.agents, name="agents"),
     path("agents/<path:name>", agents.agent, name="agent"),
     path("costs", costs.explorer, name="costs"),

@@ -40,6 +40,7 @@ _PAGES = (
     *(Hit(place.label, place.path, place.icon, keys=f"g {place.key}") for place in (*LOOK, *OPERATE)),
     Hit("Members", "/settings/members", "team", "settings"),
     Hit("API keys", "/settings/keys", "key", "settings"),
+    Hit("Alert rules and destinations", "/settings/alerts", "alerts", "settings"),
     Hit("Retention", "/settings/retention", "admin", "settings"),
     Hit("Audit log", "/settings/audit", "admin", "settings"),
     Hit("Account", "/settings/account", "admin", "settings"),

@@ -29,6 +29,16 @@ ACTIONS = {
     "team.create": "created the team",
     "team.change": "changed the team",
     "retention.change": "changed what is kept",
+    "alert.acknowledge": "acknowledged the alert",
+    "alert.resolve": "resolved the alert",
+    "alert_rule.set": "set the rule",
+    "alert_rule.remove": "took back the rule",
+    "destination.create": "made the destination",
+    "destination.change": "changed the destination",
+    "destination.mute": "muted the destination",
+    "destination.sign_anew": "replaced the signing secret of",
+    "destination.test": "sent a test to",
+    "destination.remove": "removed the destination",
 }
 _ID_MAX = 2**63 - 1
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class PageOf:
-    """``path`` may hold {run}, {span} and {agent}. ``status`` is what a person who may see it gets."""
+    """``path`` may hold {run}, {span}, {agent} and {destination}. ``status`` is what a person who may see it gets."""
 
     name: str
     path: str
@@ -32,7 +32,12 @@ PAGES = (
     PageOf("prices, all", "/prices?list=all"),
     PageOf("price of a model", "/prices?model=gpt-4o"),
     PageOf("onboarding", "/onboarding"),
+    PageOf("alerts", "/alerts"),
+    PageOf("alerts, all", "/alerts?state=all"),
+    PageOf("alerts, none left", "/alerts?state=all&kind=drift"),
     PageOf("members", "/settings/members"),
+    PageOf("alert settings", "/settings/alerts"),
+    PageOf("a destination", "/settings/alerts/{destination}"),
     PageOf("keys", "/settings/keys"),
     PageOf("retention", "/settings/retention"),
     PageOf("team", "/settings/team"),

@@ -12,6 +12,7 @@ from urllib.parse import quote
 import pytest
 from playwright.sync_api import BrowserContext, Page, expect
 
+from tests.browser import alerts_of
 from tests.browser.hostile import PAYLOADS
 from tests.browser.pages import PAGES, PageOf
 from tests.browser.site import Site, new_trace
@@ -82,7 +83,8 @@ def places(site: Site) -> dict[str, str]:
         site.send(site.hostile, hostile_run(new_trace(), PAYLOADS[place : place + 3], hours_ago=place / 10 + 0.2))
     whole = new_trace()
     site.send(site.hostile, hostile_run(whole, PAYLOADS, hours_ago=0.1))
-    return {"run": whole, "span": f"{2:016x}", "agent": quote(PAYLOADS[0], safe="")}
+    place = {"run": whole, "span": f"{2:016x}", "agent": quote(PAYLOADS[0], safe="")}
+    return place | alerts_of.in_a_thread(lambda: alerts_of.attack(site.hostile.team))
 
 
 @pytest.fixture
@@ -123,7 +125,7 @@ def test_hostile_names_in_the_palette_execute_nothing(site: Site, places: dict[s
 
 def test_hostile_words_in_addresses_execute_nothing(site: Site, hostile_page: Page, watched: Watched) -> None:
     watched.expect("status of 4")
-    paths = itertools.cycle(("/runs?q={}", "/prices?model={}", "/agents/{}", "/runs/{}", "/costs?agent={}"))
+    paths = itertools.cycle(("/alerts?run={}", "/runs?q={}", "/prices?model={}", "/agents/{}", "/runs/{}", "/costs?agent={}"))
     for payload, path in zip(PAYLOADS, paths, strict=False):
         hostile_page.goto(site.url + path.format(quote(payload, safe="")), wait_until="domcontentloaded")
         assert hostile_page.evaluate(_PWNED)

@@ -106,5 +106,5 @@ def test_asking_who_sees_what_costs_one_question_each(
         Membership.objects.create(team=make_team(f"Team {number}"), user=alice, role="viewer")
     client = signed_in(alice)
     client.get("/settings/account?team=core")
-    with django_assert_num_queries(4):  # session, person, seat, the switcher's list
+    with django_assert_num_queries(5):  # session, person, seat, the switcher's list, open alerts
         client.get("/settings/account")

@@ -18,6 +18,9 @@ from django.urls import URLPattern, URLResolver, get_resolver
 
 from dashboards.sign_in import sign_in_link
 from tests.make import make_key, make_user, signed_in
+from tracking.alerts import destinations
+from tracking.alerts.rules import set_rule
+from tracking.audit import SYSTEM
 from tracking.models import Membership, Team, User
 
 MATRIX = Path(__file__).parent.parent / "data" / "access_matrix.csv"
@@ -75,11 +78,17 @@ def people(team: Team, alice: User, bob: User, charlie: User) -> dict[str, Clien
 def ids(team: Team, people: dict[str, Client], bob: User) -> dict[str, str]:
     """What to write for each variable part of an address: things of the team Core."""
     key, _ = make_key(team)
+    webhook, _ = destinations.create(
+        team, name="Ops", kind="webhook", address="https://nobody.invalid/", events=["job.failed"], actor=SYSTEM
+    )
+    rule = set_rule(team, kind="errors", over=7, actor=SYSTEM)
     owner = team.organization.owners.get()
     return {
         "<int:membership_id>": str(Membership.objects.get(user=bob, team=team).pk),
         "<int:user_id>": str(owner.pk),
         "<uuid:key_id>": str(key.pk),
+        "<uuid:destination_id>": str(webhook.pk),
+        "<uuid:rule_id>": str(rule.id),
         "<slug:provider_id>": "oidc",
         "<slug:beginning>": "00000000",
         r"^account/password/(?P<uidb36>[0-9A-Za-z]{1,20})-(?P<key>[0-9A-Za-z-]{1,200})$": sign_in_link(bob).split(

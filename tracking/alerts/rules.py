@@ -82,7 +82,7 @@ def set_rule(
         team=team,
         kind=kind,
         agent=agent.strip(),
-        threshold=_number(kind, over),
+        threshold=threshold_of(kind, over),
         calls_least=usual[1] if calls_least is None else calls_least,
         severity=severity or usual[2],
         is_on=is_on,
@@ -137,7 +137,8 @@ def _end(row: AlertRule) -> None:
     opened.filter(dedupe_key__startswith=key_of(row.kind, "")).update(resolved_at=datetime.now(UTC))
 
 
-def _number(kind: str, value: object) -> Decimal:
+def threshold_of(kind: str, value: object) -> Decimal:
+    """As a rule keeps it. Raises Invalid for the field "over"."""
     try:
         number = Decimal(str(value)).quantize(Decimal("0.001"))
     except InvalidOperation:
