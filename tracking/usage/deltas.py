@@ -6,10 +6,10 @@ before is subtracted and what it contributes now is added, so nothing is ever co
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from operator import add
-from typing import NamedTuple
+from typing import NamedTuple, TypeVar
 
 from tracking.usage import slices
 
@@ -37,6 +37,7 @@ ZERO = (0,) * len(MEASURES)
 _RUNS = 0
 
 Measures = tuple[int, ...]
+_K = TypeVar("_K")
 
 
 class Cell(NamedTuple):
@@ -72,21 +73,31 @@ class Key(NamedTuple):
 
 @dataclass(slots=True)
 class Deltas:
-    """What one transaction adds to the usage tables."""
+    """What one transaction adds to the usage tables. Shares are only noted; they are added up once, in ``rows``."""
 
-    cells: dict[Cell, Measures]
+    cells: dict[Cell, list[Measures]]
     presence: dict[Key, int]  # +1 or -1 run in a slice
 
     @classmethod
     def empty(cls) -> Deltas:
-        return cls({}, {})
+        return cls(defaultdict(list), {})
+
+    @classmethod
+    def of(cls, parts: Iterable[Deltas]) -> Deltas:
+        """All of them together."""
+        whole = cls.empty()
+        for part in parts:
+            for cell, many in part.cells.items():
+                whole.cells[cell] += many
+            for key, runs in part.presence.items():
+                whole.presence[key] = whole.presence.get(key, 0) + runs
+        return whole
 
     def add(self, cell: Cell, measures: Measures) -> None:
-        old = self.cells.get(cell)
-        self.cells[cell] = measures if old is None else tuple(map(add, old, measures))
+        self.cells[cell].append(measures)
 
     def subtract(self, cell: Cell, measures: Measures) -> None:
-        self.add(cell, tuple(-m for m in measures))
+        self.cells[cell].append(tuple(-m for m in measures))
 
     def count_runs(self, keys: Iterable[Key], sign: int) -> None:
         for key in keys:
@@ -101,33 +112,34 @@ class Deltas:
         return ((key, rows[key]) for key in sorted(rows) if any(rows[key]))
 
 
-def _add(rows: dict[Key, Measures], key: Key, measures: Measures) -> None:
-    old = rows.get(key)
-    rows[key] = measures if old is None else tuple(map(add, old, measures))
+def _summed(shares: Mapping[_K, list[Measures]]) -> dict[_K, Measures]:
+    return {key: tuple(map(sum, zip(*many, strict=True))) for key, many in shares.items()}
 
 
-def _slices_of(cells: dict[Cell, Measures]) -> dict[Key, Measures]:
-    rows: dict[Key, Measures] = {}
-    cube: dict[Key, Measures] = {}
-    for c, m in cells.items():
-        _add(rows, Key(c.team_id, slices.USER, c.hour_us, user_id=c.user_id), m)
-        key = Key(
-            c.team_id, slices.CUBE, c.hour_us, c.agent, c.model, c.provider, c.tool, c.kind, "", c.key_id, c.environment
-        )
-        _add(cube, key, m)
-    agent_models: dict[Key, Measures] = {}
-    for k, m in cube.items():
-        team, hour = k.team_id, k.hour_us
-        _add(agent_models, Key(team, slices.AGENT_MODEL, hour, k.agent, k.model), m)
-        _add(rows, Key(team, slices.PROVIDER, hour, provider=k.provider), m)
-        _add(rows, Key(team, slices.TOOL, hour, tool=k.tool), m)
-        _add(rows, Key(team, slices.KIND, hour, kind=k.kind), m)
-        _add(rows, Key(team, slices.KEY, hour, key_id=k.key_id), m)
-        _add(rows, Key(team, slices.ENVIRONMENT, hour, environment=k.environment), m)
-    for k, m in agent_models.items():
-        _add(rows, Key(k.team_id, slices.AGENT, k.hour_us, k.agent), m)
-        _add(rows, Key(k.team_id, slices.MODEL, k.hour_us, model=k.model), m)
-        _add(rows, Key(k.team_id, slices.TOTAL, k.hour_us), m)
-    rows.update(cube)
-    rows.update(agent_models)
-    return rows
+def _slices_of(cells: Mapping[Cell, list[Measures]]) -> dict[Key, Measures]:
+    """Rows of every slice. The cube's cells are few beside the cells of all users, so the others are sums of those."""
+    users: dict[Key, list[Measures]] = defaultdict(list)
+    cubes: dict[Cell, list[Measures]] = defaultdict(list)
+    for c, many in cells.items():
+        users[Key(c.team_id, slices.USER, c.hour_us, user_id=c.user_id)] += many
+        cubes[c._replace(user_id="")] += many
+    rows = _summed(users)
+    parts: dict[Key, list[Measures]] = defaultdict(list)
+    for c, m in _summed(cubes).items():
+        team, hour = c.team_id, c.hour_us
+        rows[
+            Key(team, slices.CUBE, hour, c.agent, c.model, c.provider, c.tool, c.kind, "", c.key_id, c.environment)
+        ] = m
+        for key in (
+            Key(team, slices.TOTAL, hour),
+            Key(team, slices.AGENT, hour, c.agent),
+            Key(team, slices.MODEL, hour, model=c.model),
+            Key(team, slices.PROVIDER, hour, provider=c.provider),
+            Key(team, slices.TOOL, hour, tool=c.tool),
+            Key(team, slices.KIND, hour, kind=c.kind),
+            Key(team, slices.KEY, hour, key_id=c.key_id),
+            Key(team, slices.ENVIRONMENT, hour, environment=c.environment),
+            Key(team, slices.AGENT_MODEL, hour, c.agent, c.model),
+        ):
+            parts[key].append(m)
+    return rows | _summed(parts)
