@@ -19,6 +19,7 @@ from tracking import audit
 from tracking.audit import Actor
 from tracking.ingest.charge import charge
 from tracking.ingest.run_state import RunState
+from tracking.ingest.share import span_lines
 from tracking.ingest.shares import totals_of
 from tracking.ingest.span_row import COST_SCALE
 from tracking.ingest.write import lock_runs, save_spans, save_usage
@@ -103,7 +104,7 @@ def _reprice_runs(job: Repricing, team: Team, traces: list[UUID], names: frozens
             changes += _charge_again(job, state, names, since_us)
             state.contribute(deltas)
         touched = [state for state in states if state.changed]
-        save_spans(cursor, touched)
+        save_spans(cursor, touched, "".join(map(span_lines, touched)))
         save_usage(cursor, deltas, {})
         for state in touched:
             totals = totals_of(state.rows.values())

@@ -68,6 +68,10 @@ class RunState:
     is_hidden: bool = False
 
     @property
+    def key(self) -> tuple[int, uuid.UUID]:
+        return self.team_id, self.trace_id
+
+    @property
     def dims(self) -> RunDims:
         story = self.story
         return RunDims(self.team_id, story.key_id or "", story.environment or "", story.user_id or "", self.is_hidden)
@@ -128,26 +132,28 @@ class RunState:
             for row in self.rows.values():
                 self.will_change(row)
             touched |= self.before.keys()
+        cells = {}
         for span_id in touched:
             row = self.rows[span_id]
-            after = (cell_of(row, dims), measures_of(row))
+            cells[span_id] = cell = cell_of(row, dims)
+            measures = measures_of(row)
             old = self.before.get(span_id)
-            if old == after:
-                continue
             if old is not None:
+                if old == (cell, measures):
+                    continue
                 deltas.subtract(*old)
-            deltas.add(*after)
+            deltas.add(cell, measures)
         if self.changed or moved:
             seen = seen_in(self.rows.values(), dims, self.rest.seen if self.rest else None)
         else:
-            seen = seen_in((self.rows[i] for i in self.fresh), dims, self.seen_before)
+            seen = seen_at(cells.values(), self.seen_before)
         now = presence_of(seen, dims)
         before = presence_of(self.seen_before, self.dims_before) if self.dims_before else set()
         deltas.count_runs(now - before, 1)
         deltas.count_runs(before - now, -1)
 
     def columns(self) -> dict[str, Any]:
-        """Every run column but team, id, trace and day, as COPY text takes them."""
+        """Every run column but team, id, trace and day, as JSON takes them."""
         story, totals = self.story, self.totals
         course = self.course or _NO_COURSE
         now_us = time.time_ns() // 1000

@@ -107,7 +107,7 @@ def seen_in(rows: Iterable[Placed], dims: RunDims, known: Seen | None = None) ->
 def seen_at(cells: Iterable[Cell], known: Seen | None = None) -> Seen:
     """``seen_in`` of rows whose cells are known."""
     first: Seen = dict(known or {})
-    for cell in cells:
+    for cell in set(cells):  # a run's spans share few
         hour = cell.hour_us
         for value in (
             (slices.TOTAL, "", "", -1),

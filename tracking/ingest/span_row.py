@@ -10,6 +10,7 @@ import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from decimal import Decimal
+from operator import attrgetter
 from typing import Any
 
 import orjson
@@ -115,6 +116,8 @@ class SpanRow:
 
 
 _NO_USAGE = Usage()
+_BUCKETS = attrgetter(*Usage.__dataclass_fields__)
+_RARE = attrgetter(*RARE_BUCKETS)
 _ERROR = STATUS_CODES[Status.ERROR]
 
 
@@ -133,7 +136,10 @@ def encode_payload(span: Span) -> bytes:
         entry["response_id"] = span.response_id
     if span.metadata:
         entry["metadata"] = span.metadata
-    return orjson.dumps(entry, default=str, option=orjson.OPT_NON_STR_KEYS)
+    try:
+        return orjson.dumps(entry, default=str)
+    except TypeError:  # a key that is no text; looking out for those at once would cost every span as much again
+        return orjson.dumps(entry, default=str, option=orjson.OPT_NON_STR_KEYS)
 
 
 def _cut(text: str | None, length: int) -> str | None:
@@ -141,21 +147,21 @@ def _cut(text: str | None, length: int) -> str | None:
 
 
 def _rare(usage: Usage) -> dict[str, Any] | None:
-    found = {name: getattr(usage, name) for name in RARE_BUCKETS}
-    return {name: value for name, value in found.items() if value} or None
+    found = _RARE(usage)
+    return {name: value for name, value in zip(RARE_BUCKETS, found, strict=True) if value} if any(found) else None
 
 
 def row_of(span: Span, payload: bytes) -> SpanRow:
     """The row of a span that was normalised; ``payload`` is its encoded payload."""
     usage = span.usage or _NO_USAGE
-    digest = hashlib.blake2b(payload, digest_size=8)
-    said = (span.name, span.started_ns, span.ended_ns, span.status, span.kind, span.agent, span.model, span.usage)
-    digest.update(repr(said).encode("utf-8", "replace"))
+    kind, status = KIND_CODES[span.kind], STATUS_CODES[span.status]
+    said = (span.name, span.started_ns, span.ended_ns, status, kind, span.agent, span.model, _BUCKETS(usage))
+    digest = hashlib.blake2b(payload + repr(said).encode("utf-8", "replace"), digest_size=8).digest()
     return SpanRow(
         span_id=span_int(span.span_id),
         parent_id=None if span.parent_id is None else span_int(span.parent_id),
-        kind=KIND_CODES[span.kind],
-        status=STATUS_CODES[span.status],
+        kind=kind,
+        status=status,
         convention=span.convention,
         name=_cut(span.name, NAME_MAX) or "",
         own_agent=_cut(span.agent, WORD_MAX),
@@ -180,7 +186,7 @@ def row_of(span: Span, payload: bytes) -> SpanRow:
         purpose=_cut(span.purpose, 120),
         attempt=span.attempt,
         error=_cut(span.error, ERROR_MAX),
-        digest=int.from_bytes(digest.digest(), "big", signed=True),
+        digest=int.from_bytes(digest, "big", signed=True),
         payload=payload,
     )
 

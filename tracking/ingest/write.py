@@ -1,53 +1,36 @@
 """The one writer: batches in, rows committed, receipts out.
 
 A transaction takes any number of batches. It locks the runs they touch, reads what those runs hold, derives
-everything from the whole of each run, and writes: so a retry, a late span or another order changes nothing but what
-should change. New runs, the ordinary case, are read and written once.
+everything from the whole of each run (``share``), and writes: so a retry, a late span or another order changes nothing
+but what should change. New runs, the ordinary case, are read and written once; where two writers begin one run in the
+same moment, the second waits for the first to commit and adds to what it finds.
 """
 
 from __future__ import annotations
 
-import hashlib
-import secrets
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
-from datetime import date
+from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
 
 import orjson
 import psycopg
+from psycopg.errors import UniqueViolation
 
 from tracking.codes import span_int
 from tracking.ingest import copying, growing
-from tracking.ingest.batch import Batch, LogContents, Receipt
-from tracking.ingest.chunks import CHUNK_BYTES, compress, join, unpack
-from tracking.ingest.contents import shortened
+from tracking.ingest.batch import Batch, Receipt
 from tracking.ingest.copying import PAYLOAD_COLUMNS, SPAN_COLUMNS, USAGE_COLUMNS
 from tracking.ingest.run_state import RunState, new_day, uuid7
-from tracking.ingest.span_row import SpanRow, encode_payload, merge, row_of
+from tracking.ingest.share import Arrival, PayloadRow, Share, worked_out
 from tracking.ingest.story import Story
 from tracking.models.runs import Payload
-from tracking.redaction import Redactor, redact_span, redactor
 from tracking.sql import statements
 from tracking.usage import slices
 from tracking.usage.deltas import HOUR_US, ZERO, Deltas, Key
-from wflo.spans import Rejected, Span
 
 Connection = psycopg.Connection[Any]
-PayloadRow = tuple[int, date, UUID, int, int, bytes]  # team, day, trace, chunk, kind, body
-
-SPANS_PER_RUN_MAX = 200_000
-
-
-@dataclass(slots=True)
-class Arrival:
-    """What one transaction brings to one run."""
-
-    spans: list[tuple[Span, int, Batch]] = field(default_factory=list)  # span, place in its batch, batch
-    logs: list[tuple[LogContents, Batch]] = field(default_factory=list)
-    sender: Batch | None = None
 
 
 @dataclass(slots=True)
@@ -65,26 +48,19 @@ def write(connection: Connection, batches: Sequence[Batch]) -> Written:
     the same moment: call again.
     """
     receipts = [Receipt(rejected=list(batch.rejected)) for batch in batches]
-    receipt_of = {id(batch): receipt for batch, receipt in zip(batches, receipts, strict=True)}
     with connection.transaction(), connection.cursor() as cursor:
         _mark_over_quota(cursor, batches, receipts)
         arrivals = _by_run([b for b, r in zip(batches, receipts, strict=True) if not r.is_over_quota])
         states = lock_runs(cursor, arrivals, arrivals)
-        states += _begin(cursor, arrivals, {(s.team_id, s.trace_id) for s in states})
-        for state in states:
-            _take(state, arrivals[state.team_id, state.trace_id], receipt_of)
-            growing.complete(cursor, state)
-        _recall(cursor, states)
-        deltas = Deltas.empty()
-        for state in states:
-            state.derive()
-            state.contribute(deltas)
-        payloads = _pack(states, arrivals)
-        _save_runs(cursor, states)
-        save_spans(cursor, states)
-        _save_payloads(cursor, payloads)
-        save_usage(cursor, deltas, _door(batches, receipts))
-    return Written(receipts, states)
+        begun = _begin(cursor, arrivals, {state.key for state in states})
+        shares = [worked_out(cursor, state, arrivals[state.key]) for state in states]
+        new = [worked_out(cursor, state, arrivals[state.key]) for state in begun]
+        # From the first insert on another writer may wait for us: what can be worked out before it, is.
+        shares += _save_begun(cursor, new, arrivals)
+        _save_shares(cursor, shares)
+        _count(batches, receipts, shares)
+        save_usage(cursor, Deltas.of(share.deltas for share in shares), _door(batches, receipts))
+    return Written(receipts, [share.state for share in shares])
 
 
 # --- read --------------------------------------------------------------------------------------------------------------
@@ -106,11 +82,13 @@ def _mark_over_quota(cursor: psycopg.Cursor[Any], batches: Sequence[Batch], rece
 def _by_run(batches: Sequence[Batch]) -> dict[tuple[int, UUID], Arrival]:
     arrivals: dict[tuple[int, UUID], Arrival] = defaultdict(Arrival)
     for batch in batches:
-        team_id = batch.caller.team_id
+        team_id, named = batch.caller.team_id, ""
         for place, span in enumerate(batch.spans):
-            arrival = arrivals[team_id, UUID(hex=span.trace_id)]
+            if span.trace_id != named:  # a run's spans mostly come together
+                named = span.trace_id
+                arrival = arrivals[team_id, UUID(hex=named)]
+                arrival.sender = batch
             arrival.spans.append((span, place, batch))
-            arrival.sender = batch
         for logs in batch.logs:
             arrival = arrivals[team_id, UUID(hex=logs.trace_id)]
             arrival.logs.append((logs, batch))
@@ -127,7 +105,8 @@ def lock_runs(
     ``arrivals`` a long run has those that its arrival tells of again."""
     wanted = list(wanted)
     teams, traces = [team for team, _ in wanted], [trace for _, trace in wanted]
-    cursor.execute(statements("ingest")["lock_runs"], {"teams": teams, "traces": traces})
+    # Planned each time: a plan made while the table was small, and kept, would read all of it.
+    cursor.execute(statements("ingest")["lock_runs"], {"teams": teams, "traces": traces}, prepare=False)
     states = [_state_from(columns) for columns in cursor.fetchall()]
     for state in states:
         if arrivals is None:
@@ -196,135 +175,57 @@ def _keep_external_ids_unique(
                 span.links.append({"trace_id": first.hex, "span_id": "", "attributes": {"wflo.link": "same run id"}})
 
 
-# --- take in -----------------------------------------------------------------------------------------------------------
-
-
-def _take(state: RunState, arrival: Arrival, receipt_of: dict[int, Receipt]) -> None:
-    """Put an arrival's spans among the run's rows; tell new, changed and known apart."""
-    taken: list[Span] = []
-    for span, place, batch in arrival.spans:
-        receipt = receipt_of[id(batch)]
-        redact_span(span, redactor(batch.caller.redaction))
-        payload = encode_payload(span)
-        row = row_of(span, payload)
-        old = state.rows.get(row.span_id)
-        if old is not None and old.digest == row.digest:
-            receipt.known += 1
-            continue
-        if old is None and state.span_count + len(state.fresh) >= SPANS_PER_RUN_MAX:
-            message = f"the run holds {SPANS_PER_RUN_MAX} spans already, the most a run may have"
-            receipt.rejected.append(Rejected(index=place, code="run_full", message=message))
-            continue
-        receipt.accepted += 1
-        state.story.hear(span, str(batch.caller.key_id) if batch.caller.key_id else None)
-        taken.append(span)
-        if old is None:
-            state.rows[row.span_id] = row
-            state.fresh.add(row.span_id)
-        else:
-            _put_together(state, old, row)
-    for logs, batch in arrival.logs:
-        receipt_of[id(batch)].accepted += len(logs.records)
-    if taken:
-        state.story.read(taken)
-
-
-def _put_together(state: RunState, old: SpanRow, new: SpanRow) -> None:
-    """A second report of a span: the row of both, and what each came with."""
-    state.will_change(old)
-    if old.span_id not in state.fresh:
-        state.told_before.setdefault(old.span_id, old)
-    row = merge(old, new)
-    if old.payload is not None and new.payload is not None:
-        first, last = (new.payload, old.payload) if row.digest == old.digest else (old.payload, new.payload)
-        row.payload = merge_payloads(orjson.loads(first), orjson.loads(last))
-    else:
-        row.payload = new.payload
-        state.replaced[row.span_id] = (old.chunk, old.chunk_position)
-    state.rows[row.span_id] = row
-    if row.span_id not in state.fresh:
-        state.changed.add(row.span_id)
-
-
-def _recall(cursor: psycopg.Cursor[Any], states: Iterable[RunState]) -> None:
-    """Join the payloads of replaced spans with what was stored of them."""
-    for state in states:
-        if not state.replaced:
-            continue
-        cursor.execute(
-            "SELECT chunk, body FROM tracking_payload WHERE team_id = %s AND day = %s AND trace_id = %s AND chunk = ANY(%s)",
-            (state.team_id, state.day, state.trace_id, [chunk for chunk, _ in state.replaced.values()]),
-        )
-        stored = {chunk: unpack(body) for chunk, body in cursor.fetchall()}
-        for span_id, (chunk, position) in state.replaced.items():
-            row = state.rows[span_id]
-            if row.payload is None or chunk not in stored:
-                continue
-            before, after = stored[chunk][position], orjson.loads(row.payload)
-            is_late_start = row.chunk == chunk  # the stored report had ended the span and stays the stronger one
-            row.payload = merge_payloads(after, before) if is_late_start else merge_payloads(before, after)
-
-
 # --- write -------------------------------------------------------------------------------------------------------------
 
 
-def _pack(states: Iterable[RunState], arrivals: dict[tuple[int, UUID], Arrival]) -> list[PayloadRow]:
-    """Payload rows of every run, and each row's place in them."""
-    rows = []
-    for state in states:
-        arrival = arrivals[state.team_id, state.trace_id]
-        redact = redactor(arrival.sender.caller.redaction) if arrival.sender else redactor("off")
-        unpacked = [row for i in (*state.fresh, *state.changed) if (row := state.rows[i]).payload is not None]
-        for group in _chunks(unpacked):
-            chunk = secrets.randbits(63)
-            for position, row in enumerate(group):
-                row.chunk, row.chunk_position = chunk, position
-            body = redact.body(join([row.payload for row in group if row.payload is not None]))
-            rows.append((state.team_id, state.day, state.trace_id, chunk, Payload.Kind.SPANS.value, compress(body)))
-        if arrival.logs:
-            rows.append(_log_chunk(state, [logs for logs, _ in arrival.logs], redact))
-        state.story.title = shortened(redact.words(state.story.title))
-        state.story.output = shortened(redact.words(state.story.output))
-    return rows
+def _save_begun(
+    cursor: psycopg.Cursor[Any], shares: list[Share], arrivals: Mapping[tuple[int, UUID], Arrival]
+) -> list[Share]:
+    """Insert new runs. Those another writer began meanwhile, and has committed, are worked out again with its rows."""
+    if not shares:
+        return []
+    runs = [{**_ids(s.state), **s.state.columns()} for s in shares]
+    cursor.execute(statements("ingest")["insert_runs"], {"runs": orjson.dumps(runs, default=str).decode()})
+    ours = set(cursor.fetchall())
+    kept = [share for share in shares if share.state.key in ours]
+    if len(kept) == len(shares):
+        return kept
+    lost = [share.state.key for share in shares if share.state.key not in ours]
+    there = lock_runs(cursor, lost, arrivals)
+    if len(there) < len(lost):
+        raise UniqueViolation("a run was begun elsewhere and went away again")
+    return kept + [worked_out(cursor, state, arrivals[state.key]) for state in there]
 
 
-def _chunks(rows: list[SpanRow]) -> Iterable[list[SpanRow]]:
-    group: list[SpanRow] = []
-    size = 0
-    for row in rows:
-        length = len(row.payload or b"")
-        if group and size + length > CHUNK_BYTES:
-            yield group
-            group, size = [], 0
-        group.append(row)
-        size += length
-    if group:
-        yield group
+def _ids(state: RunState) -> dict[str, Any]:
+    return {"team_id": state.team_id, "id": str(state.id), "trace_id": str(state.trace_id), "day": state.day}
 
 
-def _log_chunk(state: RunState, logs: list[LogContents], redact: Redactor) -> PayloadRow:
-    body = redact.body(orjson.dumps([record for one in logs for record in one.records], default=str))
-    # The same records sent again fall on the same row, and are left out when it is written.
-    chunk = int.from_bytes(hashlib.blake2b(body, digest_size=8).digest(), "big") >> 1
-    return (state.team_id, state.day, state.trace_id, chunk, Payload.Kind.LOGS.value, compress(body))
+def _save_shares(cursor: psycopg.Cursor[Any], shares: Sequence[Share]) -> None:
+    """What belongs to runs that are inserted or locked."""
+    old = [share.state for share in shares if not share.state.is_new]
+    if old:
+        runs = [{**_ids(state), **state.columns()} for state in old]
+        parameters = {"runs": orjson.dumps(runs, default=str).decode()}
+        cursor.execute(statements("ingest")["update_runs"], parameters, prepare=False)  # as lock_runs
+    save_spans(cursor, [share.state for share in shares], "".join([share.lines for share in shares]))
+    _save_payloads(cursor, [row for share in shares for row in share.payloads])
 
 
-def _door(batches: Sequence[Batch], receipts: Sequence[Receipt]) -> dict[Key, int]:
-    """What reached each team's door: received = accepted + known + every kind of rejected."""
-    counts: dict[Key, int] = defaultdict(int)
-    for batch, receipt in zip(batches, receipts, strict=True):
-        hour = batch.received_ns // 1000
-        hour -= hour % HOUR_US
-        team_id = batch.caller.team_id
-        counts[Key(team_id, slices.DOOR, hour, "received")] += batch.received
-        if receipt.is_over_quota:
-            counts[Key(team_id, slices.DOOR, hour, "dropped: quota")] += batch.received
-            continue
-        counts[Key(team_id, slices.DOOR, hour, "accepted")] += receipt.accepted
-        counts[Key(team_id, slices.DOOR, hour, "known")] += receipt.known
-        for rejected in receipt.rejected:
-            counts[Key(team_id, slices.DOOR, hour, f"rejected: {rejected.code}")] += 1
-    return counts
+def save_spans(cursor: psycopg.Cursor[Any], states: Sequence[RunState], lines: str) -> None:
+    """Write the ``span_lines`` of runs, over the rows that they replace."""
+    replaced = [(s, i) for s in states for i in s.changed]
+    if replaced:
+        parameters = {
+            "teams": [s.team_id for s, _ in replaced],
+            "days": [s.day for s, _ in replaced],
+            "traces": [s.trace_id for s, _ in replaced],
+            "spans": [i for _, i in replaced],
+        }
+        cursor.execute(statements("ingest")["delete_spans"], parameters)
+    if lines:
+        with cursor.copy(f"COPY tracking_span ({SPAN_COLUMNS}) FROM STDIN") as copy:
+            copy.write(lines)
 
 
 def _save_payloads(cursor: psycopg.Cursor[Any], payloads: list[PayloadRow]) -> None:
@@ -347,48 +248,30 @@ def save_usage(cursor: psycopg.Cursor[Any], deltas: Deltas, door: dict[Key, int]
             copy.write("".join(lines))
 
 
-def _save_runs(cursor: psycopg.Cursor[Any], states: Sequence[RunState]) -> None:
-    new = [s for s in states if s.is_new]
-    if new:
-        columns = [s.columns() for s in new]
-        names = ", ".join(("team_id", "id", "trace_id", "day", *columns[0], "loop_detected", "budget_exceeded"))
-        lines = [
-            copying.run_line((s.team_id, s.id, s.trace_id, s.day, *c.values(), False, False))
-            for s, c in zip(new, columns, strict=True)
-        ]
-        with cursor.copy(f"COPY tracking_run ({names}) FROM STDIN") as copy:
-            copy.write("".join(lines))
-    old = [s for s in states if not s.is_new]
-    if old:
-        runs = [{"team_id": s.team_id, "id": str(s.id), **s.columns()} for s in old]
-        cursor.execute(statements("ingest")["update_runs"], {"runs": orjson.dumps(runs, default=str).decode()})
+def _count(batches: Sequence[Batch], receipts: Sequence[Receipt], shares: Iterable[Share]) -> None:
+    """Each batch's receipt is the sum of what its runs say."""
+    receipt_of = {id(batch): receipt for batch, receipt in zip(batches, receipts, strict=True)}
+    for share in shares:
+        for batch, part in share.receipts.items():
+            receipt = receipt_of[batch]
+            receipt.accepted += part.accepted
+            receipt.known += part.known
+            receipt.rejected += part.rejected
 
 
-def save_spans(cursor: psycopg.Cursor[Any], states: Sequence[RunState]) -> None:
-    """Write the rows of runs that are fresh or changed."""
-    replaced = [(s, i) for s in states for i in s.changed]
-    if replaced:
-        parameters = {
-            "teams": [s.team_id for s, _ in replaced],
-            "days": [s.day for s, _ in replaced],
-            "traces": [s.trace_id for s, _ in replaced],
-            "spans": [i for _, i in replaced],
-        }
-        cursor.execute(statements("ingest")["delete_spans"], parameters)
-    lines = []
-    for state in states:
-        prefix = f"{state.team_id}\t{state.day}\t{state.trace_id}\t"
-        lines += [copying.span_line(prefix, state.rows[i]) for i in (*state.fresh, *state.changed)]
-    if lines:
-        with cursor.copy(f"COPY tracking_span ({SPAN_COLUMNS}) FROM STDIN") as copy:
-            copy.write("".join(lines))
-
-
-def merge_payloads(weaker: dict[str, Any], stronger: dict[str, Any]) -> bytes:
-    """A span's payload from two reports: the stronger one's attributes over the other's, events of both."""
-    merged = {**weaker, **stronger, "attributes": {**weaker.get("attributes", {}), **stronger.get("attributes", {})}}
-    for many in ("events", "links"):
-        extra = [e for e in weaker.get(many, []) if e not in stronger.get(many, [])]
-        if extra:
-            merged[many] = extra + stronger.get(many, [])
-    return orjson.dumps(merged)
+def _door(batches: Sequence[Batch], receipts: Sequence[Receipt]) -> dict[Key, int]:
+    """What reached each team's door: received = accepted + known + every kind of rejected."""
+    counts: dict[Key, int] = defaultdict(int)
+    for batch, receipt in zip(batches, receipts, strict=True):
+        hour = batch.received_ns // 1000
+        hour -= hour % HOUR_US
+        team_id = batch.caller.team_id
+        counts[Key(team_id, slices.DOOR, hour, "received")] += batch.received
+        if receipt.is_over_quota:
+            counts[Key(team_id, slices.DOOR, hour, "dropped: quota")] += batch.received
+            continue
+        counts[Key(team_id, slices.DOOR, hour, "accepted")] += receipt.accepted
+        counts[Key(team_id, slices.DOOR, hour, "known")] += receipt.known
+        for rejected in receipt.rejected:
+            counts[Key(team_id, slices.DOOR, hour, f"rejected: {rejected.code}")] += 1
+    return counts

@@ -24,6 +24,7 @@ from psycopg import errors as pg
 from tracking import retention
 from tracking.errors import QuotaReached, Unavailable
 from tracking.ingest.batch import Batch, Receipt
+from tracking.ingest.clocks import DAY_NS
 from tracking.ingest.run_state import new_day
 from tracking.ingest.write import Written, write
 from tracking.sql import statements
@@ -36,6 +37,7 @@ _AWAY = (psycopg.OperationalError, psycopg.InterfaceError, pg.ReadOnlySqlTransac
 _ONE_MAY_BE_TO_BLAME = (pg.QueryCanceled, pg.LockNotAvailable)
 _TRIES = 6
 AGENTS_REMEMBERED = 100_000
+DAY_US = DAY_NS // 1000
 
 Job = tuple[Batch, "Future[Receipt]"]
 
@@ -95,8 +97,9 @@ class Store:
         return self._connection
 
     def _make_days(self, connection: psycopg.Connection[Any], batches: Sequence[Batch]) -> None:
-        days = {new_day(span.started_ns // 1000) for batch in batches for span in batch.spans}
-        days |= {new_day(b.received_ns // 1000) for b in batches if b.logs}
+        starts = {span.started_ns // DAY_NS for batch in batches for span in batch.spans}
+        starts |= {batch.received_ns // DAY_NS for batch in batches if batch.logs}
+        days = {new_day(start * DAY_US) for start in starts}
         missing = days - self._days
         if not missing:
             return

@@ -2,10 +2,10 @@
 SELECT r.team_id, r.trace_id, r.id, r.day, r.origin, r.status, r.external_id, r.title, r.title_rank, r.output,
        r.output_rank, r.session_id, r.user_id, r.environment, r.release, r.service, r.key_id::text, r.tags, r.metadata,
        r.linked_trace_ids, r.is_hidden, r.span_count
-FROM tracking_run r
-JOIN unnest(%(teams)s::bigint[], %(traces)s::uuid[]) AS wanted(team_id, trace_id) USING (team_id, trace_id)
-ORDER BY r.team_id, r.trace_id
-FOR NO KEY UPDATE OF r;
+FROM (SELECT * FROM unnest(%(teams)s::bigint[], %(traces)s::uuid[]) AS w(team_id, trace_id) ORDER BY 1, 2) AS wanted
+CROSS JOIN LATERAL (
+  SELECT * FROM tracking_run WHERE team_id = wanted.team_id AND trace_id = wanted.trace_id FOR NO KEY UPDATE
+) AS r;
 
 -- accepted_today: spans of each team taken in since midnight UTC.
 SELECT team_id, sum(spans)::bigint FROM (
@@ -20,6 +20,22 @@ SELECT team_id, sum(spans)::bigint FROM (
 SELECT r.team_id, r.external_id, r.trace_id
 FROM tracking_run r
 JOIN unnest(%(teams)s::bigint[], %(ids)s::text[]) AS wanted(team_id, external_id) USING (team_id, external_id);
+
+-- insert_runs: new runs, one JSON object a run; those that are new indeed. One that another writer is just beginning is
+-- waited for.
+INSERT INTO tracking_run (team_id, id, trace_id, day, external_id, origin, name, title, title_rank, output, output_rank, status, error, started_at, ended_at,
+  last_seen_at, is_idle_closed, session_id, user_id, environment, release, service, key_id, tags, metadata, entry_agent,
+  agents, model_names, span_count, llm_calls, tool_calls, errors, input_tokens, output_tokens, cached_tokens,
+  cache_write_tokens, reasoning_tokens, embedding_tokens, cost_usd, unpriced_calls, estimated_calls, is_hidden,
+  linked_trace_ids, loop_detected, budget_exceeded)
+SELECT team_id, id, trace_id, day, external_id, origin, name, title, title_rank, output, output_rank, status, error, started_at, ended_at,
+  last_seen_at, is_idle_closed, session_id, user_id, environment, release, service, key_id, tags, metadata, entry_agent,
+  agents, model_names, span_count, llm_calls, tool_calls, errors, input_tokens, output_tokens, cached_tokens,
+  cache_write_tokens, reasoning_tokens, embedding_tokens, cost_usd, unpriced_calls, estimated_calls, is_hidden,
+  linked_trace_ids, false, false
+FROM jsonb_populate_recordset(NULL::tracking_run, %(runs)s::jsonb)
+ON CONFLICT (team_id, trace_id) DO NOTHING
+RETURNING team_id, trace_id;
 
 -- update_runs: new totals of runs that were there, one JSON object a run.
 UPDATE tracking_run r SET

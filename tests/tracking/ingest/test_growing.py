@@ -321,7 +321,7 @@ def test_a_part_that_is_a_large_one_is_given_up(
 def test_a_long_run_that_is_full_takes_no_more(
     connection: psycopg.Connection[Any], team: Team, in_part: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("tracking.ingest.write.SPANS_PER_RUN_MAX", 3)
+    monkeypatch.setattr("tracking.ingest.share.SPANS_PER_RUN_MAX", 3)
     sent(connection, team, span(1), span(2))
     written = write(connection, [batch(team, span(2), span(3), span(4))])
     receipt = written.receipts[0]

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import json
 import random
 import threading
+import time
 from collections import Counter
 from decimal import Decimal
 from itertools import permutations
 
 import pytest
+from django.db import connection, transaction
 from django.db.models import Sum
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -21,7 +24,8 @@ from tracking.errors import QuotaReached
 from tracking.ingest import writer
 from tracking.ingest.batch import LogContents
 from tracking.ingest.chunks import unpack
-from tracking.ingest.writer import Store
+from tracking.ingest.write import write
+from tracking.ingest.writer import Store, connect
 from tracking.models import Agent, Payload, Run, Team, UsageDelta
 from tracking.models import Span as SpanRow
 from tracking.usage import fold, slices
@@ -184,6 +188,56 @@ def test_writers_side_by_side_on_the_same_runs_lose_nothing(transactional_db: No
     assert without_team(snapshot(team)) == without_team(snapshot(other))
 
 
+def wait_for_writers(number: int) -> None:
+    """Until so many statements wait for a lock."""
+    for _ in range(1_000):
+        with connection.cursor() as cursor:
+            cursor.execute("SELECT count(*) FROM pg_locks WHERE NOT granted")
+            if cursor.fetchone()[0] >= number:
+                return
+        time.sleep(0.01)
+    raise AssertionError("nobody waits")
+
+
+def test_a_run_that_two_writers_begin_in_the_same_moment_is_one_run(store: Store, team: Team) -> None:
+    """The second waits for the first, and writes without another try: what it worked out of other runs stands."""
+    other = make_team("One after the other")
+    stored(store, other, *a_run(9))  # makes the day's partition, too
+    stored(store, team, *a_run(9))
+    spans = a_run(1)
+    halves = [[*spans[:5], *a_run(2)], [*spans[4:], *a_run(3)]]
+    accepted: list[int] = []
+
+    def begin(own: list[Span]) -> None:
+        with connect() as own_connection:
+            [receipt] = write(own_connection, [batch(team, *own)]).receipts
+            accepted.append(receipt.accepted)
+
+    threads = [threading.Thread(target=begin, args=(half,)) for half in halves]
+    with transaction.atomic(), connection.cursor() as cursor:
+        cursor.execute("LOCK TABLE tracking_payload IN SHARE MODE")
+        for number, thread in enumerate(threads, 1):
+            thread.start()
+            wait_for_writers(number)
+    for thread in threads:
+        thread.join()
+    assert accepted == [5 + 9, 4 + 9]  # the span that both bring is known to the second
+    stored(store, other, *halves[0])
+    stored(store, other, *halves[1])
+    assert without_team(snapshot(team)) == without_team(snapshot(other))
+
+
+@pytest.mark.parametrize("redaction", ["secrets", "off"])
+def test_words_that_no_text_of_the_store_can_hold_are_replaced_in_a_title(
+    store: Store, team: Team, redaction: str
+) -> None:
+    asked = json.dumps([{"role": "user", "parts": [{"type": "text", "content": "a\0b"}]}])
+    for number in (1, 2):
+        root = span(1, kind=Kind.AGENT, agent="x", attributes={"gen_ai.input.messages": asked}, name=f"take {number}")
+        store.write([batch(team, root, redaction=redaction)])
+        assert Run.objects.get(team_id=team.id).title == "a\ufffdb"
+
+
 def test_the_same_trace_id_in_two_teams_is_two_runs(store: Store, team: Team) -> None:
     """I31"""
     other = make_team("Other")
@@ -233,7 +287,7 @@ def test_secrets_are_gone_before_anything_is_stored(store: Store, team: Team) ->
 def test_a_run_that_is_full_takes_no_more_and_says_so(
     store: Store, team: Team, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("tracking.ingest.write.SPANS_PER_RUN_MAX", 3)
+    monkeypatch.setattr("tracking.ingest.share.SPANS_PER_RUN_MAX", 3)
     receipt = stored(store, team, *[span(n) for n in range(1, 6)])
     assert (receipt.accepted, [r.index for r in receipt.rejected]) == (3, [3, 4])
     assert "run_full" in {r.code for r in receipt.rejected}
