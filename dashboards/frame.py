@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import cache, cached_property
+from functools import cached_property, lru_cache
 from typing import Any
 
 from django.conf import settings
@@ -108,7 +108,7 @@ class Frame:
         return static("plotly/plotly.min.js")
 
 
-@cache
+@lru_cache(maxsize=200)
 def _drawn(template: str, **parts: Any) -> SafeString:
     """What is the same on every page of a place is drawn once in a process."""
     return render_to_string(template, {"look": LOOK, "operate": OPERATE, **parts})
