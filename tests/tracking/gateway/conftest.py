@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -18,7 +19,8 @@ from tests.make import make_key, make_team
 from tests.server import Server, running_server
 from tracking import invariants, pricing, sealed
 from tracking.audit import SYSTEM
-from tracking.models import Budget, BudgetPeriod, Deployment, ModelGroup, Reservation, Team
+from tracking.codes import span_hex
+from tracking.models import Budget, BudgetPeriod, Deployment, ModelGroup, Reservation, Span, Team
 from wflo_site.processes import wait_until
 
 INPUT_USD, OUTPUT_USD = Decimal("0.000001"), Decimal("0.000010")
@@ -70,6 +72,21 @@ class Gateway:
         return Budget.objects.create(
             organization=self.team.organization, limit_usd=None if limit_usd is None else Decimal(limit_usd), **fields
         )
+
+    def deploy(self, model: str, **usd_per_million: str) -> str:
+        """A group named after its only model ("anthropic/echo"), served by the scripted provider at its usual price."""
+        group = ModelGroup.objects.create(team=self.team, name=model)
+        Deployment.objects.create(group=group, model=model, api_base=self.provider.url, sealed_key=sealed.seal("sk-provider"))
+        usual = {"input_usd_per_million": INPUT_USD * 10**6, "output_usd_per_million": OUTPUT_USD * 10**6}
+        figures = {name: str(value) for name, value in {**usual, **usd_per_million}.items()}
+        pricing.set_price(SYSTEM, self.team, model, figures, valid_from="2020-01-01T00:00:00Z")
+        return model
+
+    def recorded(self, span: Span) -> str:
+        """What was kept of a call's answer, as JSON."""
+        address = f"/api/v1/spans/{span.trace_id.hex}/{span_hex(span.span_id)}"
+        whole = self.client.get(address, headers={"authorization": f"Bearer {self.key}"})
+        return json.dumps(whole.json()["output_messages"])
 
     def at_rest(self) -> None:
         """Waits until every call is settled."""
