@@ -213,4 +213,6 @@ def test_after_folding_no_dead_rows_are_left_for_readers(store: Store, monkeypat
     with connection.cursor() as cursor:
         cursor.execute("SELECT pg_relation_size('tracking_usage_delta')")
         assert cursor.fetchone() == (0,)
+        cursor.execute("SELECT reltuples > 0 FROM pg_class WHERE relname = 'tracking_run'")
+        assert cursor.fetchone() == (True,), "the planner takes a table that was never analysed for empty"
     assert ask(team.id).totals.spans == 120
