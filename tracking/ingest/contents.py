@@ -93,6 +93,14 @@ def contents(payload: dict[str, Any], *, convention: str, kind: Kind) -> Content
     events = _list(payload.get("events"))
     logs = _list(payload.get("logs"))
     found = Contents(tools=tools_of(attributes), documents=_documents(attributes, kind))
+    _read_words(found, attributes, events, logs, convention=convention, kind=kind)
+    return found
+
+
+def _read_words(
+    found: Contents, attributes: dict[str, Any], events: list[Any], logs: list[Any], *, convention: str, kind: Kind
+) -> None:
+    """What was said on both sides."""
     raw_input, raw_output = _first(attributes, _INPUTS), _first(attributes, _OUTPUTS)
     if kind in (Kind.LLM, Kind.AGENT, Kind.CHAIN, Kind.OTHER, Kind.GUARDRAIL):
         found.input = _input_messages(attributes, events, logs, kind=kind)
@@ -107,14 +115,13 @@ def contents(payload: dict[str, Any], *, convention: str, kind: Kind) -> Content
             found.output = messages_of(decoded(raw_output), role="assistant")
         found.input_text = _asked(found.input)
         found.output_text = _answered(found.output)
-        return found
+        return
     if raw_input is None:
         raw_input = _event_words(events, "gen_ai.tool.message")
     if raw_output is None:
         raw_output = _event_words(events, _CHOICE)
     found.input_text = _plain(arguments(raw_input)) if raw_input is not None else _words(attributes, _INPUT_MESSAGES)
     found.output_text = _plain(result(raw_output)) if raw_output is not None else _words(attributes, _OUTPUT_MESSAGES)
-    return found
 
 
 def preview(span: Span) -> tuple[str, str]:
@@ -128,7 +135,8 @@ def preview(span: Span) -> tuple[str, str]:
         for key, value in span.attributes.items()
         if not isinstance(value, str) or len(value) <= PREVIEW_JSON_MAX
     }
-    found = contents({"attributes": attributes, "events": span.events}, convention=span.convention, kind=span.kind)
+    found = Contents()
+    _read_words(found, attributes, span.events, [], convention=span.convention, kind=span.kind)
     return _line(found.input_text), _line(found.output_text)
 
 

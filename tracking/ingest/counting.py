@@ -188,13 +188,16 @@ def _outermost_or_known(by_id: dict[int, SpanFacts], above: dict[int, int | None
 def _reported_twice(calls: list[SpanFacts]) -> set[int]:
     """Calls told side by side by two libraries: all but the best report of each."""
     dropped: set[int] = set()
-    by_key: dict[Hashable, list[SpanFacts]] = defaultdict(list)
-    for call in calls:
-        if call.call_key is not None:
+    keyed = [call for call in calls if call.call_key is not None]
+    if len({(call.kind, call.tool_name, call.call_key) for call in keyed}) < len(keyed):
+        by_key: dict[Hashable, list[SpanFacts]] = defaultdict(list)
+        for call in keyed:
             by_key[call.kind, call.tool_name, call.call_key].append(call)
-    for group in by_key.values():
-        if len(group) > 1:
-            dropped |= _one_response(group)
+        for group in by_key.values():
+            if len(group) > 1:
+                dropped |= _one_response(group)
+    if len({call.convention for call in calls if call.kind is not Kind.TOOL}) < 2:
+        return dropped  # the ordinary case: one library tells of all models
     siblings: dict[Hashable, dict[str, list[SpanFacts]]] = defaultdict(lambda: defaultdict(list))
     for call in calls:
         if call.kind is not Kind.TOOL and call.span_id not in dropped:

@@ -117,7 +117,8 @@ def _bad_id(index: int, name: str, value: bytes, size: int) -> Rejected:
 def _span(message: Any, trace_id: str, span_id: str) -> Span:
     """The span without its parent, scope and resource."""
     notes: list[str] = []
-    code = message.status.code
+    status, events, links = message.status, message.events, message.links
+    code = status.code
     return Span(
         trace_id=trace_id,
         span_id=span_id,
@@ -125,19 +126,22 @@ def _span(message: Any, trace_id: str, span_id: str) -> Span:
         started_ns=message.start_time_unix_nano,
         ended_ns=message.end_time_unix_nano or None,
         status=_STATUS[code] if 0 <= code <= 2 else Status.UNSET,
-        error=(message.status.message or None) if code == 2 else None,
+        error=(status.message or None) if code == 2 else None,
         attributes=_attributes(message.attributes, notes, of="span"),
-        events=_events(message.events, notes) if message.events else [],
-        links=_links(message.links, notes) if message.links else [],
+        events=_events(events, notes) if events else [],
+        links=_links(links, notes) if links else [],
         notes=_dropped_by_sender(message, notes),
     )
 
 
 def _dropped_by_sender(message: Any, notes: list[str]) -> tuple[str, ...]:
-    for name in ("attributes", "events", "links"):
-        count = getattr(message, f"dropped_{name}_count")
-        if count:
-            notes.append(f"the sender dropped {count} {name}")
+    attributes, events, links = (
+        message.dropped_attributes_count, message.dropped_events_count, message.dropped_links_count,
+    )  # fmt: skip
+    if attributes or events or links:
+        for count, name in ((attributes, "attributes"), (events, "events"), (links, "links")):
+            if count:
+                notes.append(f"the sender dropped {count} {name}")
     return tuple(notes)
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from typing import NamedTuple, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 from tracking.usage import slices
 
@@ -118,28 +118,25 @@ def _summed(shares: Mapping[_K, list[Measures]]) -> dict[_K, Measures]:
 
 def _slices_of(cells: Mapping[Cell, list[Measures]]) -> dict[Key, Measures]:
     """Rows of every slice. The cube's cells are few beside the cells of all users, so the others are sums of those."""
-    users: dict[Key, list[Measures]] = defaultdict(list)
-    cubes: dict[Cell, list[Measures]] = defaultdict(list)
-    for c, many in cells.items():
-        users[Key(c.team_id, slices.USER, c.hour_us, user_id=c.user_id)] += many
-        cubes[c._replace(user_id="")] += many
-    rows = _summed(users)
+    users: dict[tuple[int, int, str], list[Measures]] = defaultdict(list)
+    cubes: dict[tuple[Any, ...], list[Measures]] = defaultdict(list)
+    for cell, many in cells.items():
+        users[cell.team_id, cell.hour_us, cell.user_id] += many
+        cubes[cell[:-1]] += many
+    rows = {Key(team, slices.USER, hour, user_id=user): m for (team, hour, user), m in _summed(users).items()}
     parts: dict[Key, list[Measures]] = defaultdict(list)
-    for c, m in _summed(cubes).items():
-        team, hour = c.team_id, c.hour_us
-        rows[
-            Key(team, slices.CUBE, hour, c.agent, c.model, c.provider, c.tool, c.kind, "", c.key_id, c.environment)
-        ] = m
+    for (team, hour, agent, model, provider, tool, kind, key_id, environment), m in _summed(cubes).items():
+        rows[Key(team, slices.CUBE, hour, agent, model, provider, tool, kind, "", key_id, environment)] = m
         for key in (
             Key(team, slices.TOTAL, hour),
-            Key(team, slices.AGENT, hour, c.agent),
-            Key(team, slices.MODEL, hour, model=c.model),
-            Key(team, slices.PROVIDER, hour, provider=c.provider),
-            Key(team, slices.TOOL, hour, tool=c.tool),
-            Key(team, slices.KIND, hour, kind=c.kind),
-            Key(team, slices.KEY, hour, key_id=c.key_id),
-            Key(team, slices.ENVIRONMENT, hour, environment=c.environment),
-            Key(team, slices.AGENT_MODEL, hour, c.agent, c.model),
+            Key(team, slices.AGENT, hour, agent),
+            Key(team, slices.MODEL, hour, model=model),
+            Key(team, slices.PROVIDER, hour, provider=provider),
+            Key(team, slices.TOOL, hour, tool=tool),
+            Key(team, slices.KIND, hour, kind=kind),
+            Key(team, slices.KEY, hour, key_id=key_id),
+            Key(team, slices.ENVIRONMENT, hour, environment=environment),
+            Key(team, slices.AGENT_MODEL, hour, agent, model),
         ):
             parts[key].append(m)
     return rows | _summed(parts)
