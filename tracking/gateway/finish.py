@@ -23,6 +23,7 @@ from tracking.gateway.dialects.dialect import Seen
 from tracking.gateway.routing import Route
 from tracking.ingest import writer
 from tracking.ingest.batch import Batch
+from tracking.ingest.charges import GATEWAY
 from tracking.ledger import verbs
 from tracking.ledger.calls import Actual, Answer
 from tracking.ledger.verbs import Statement
@@ -31,7 +32,6 @@ from wflo.pricing import Cost
 from wflo.spans import Kind, Span, Status
 from wflo.usage import Usage
 
-CONVENTION = "wflo-gateway"  # such a span's cost is in the ledger already
 TRIES, WAIT_SECONDS = 8, 0.25
 
 log = logging.getLogger(__name__)
@@ -48,22 +48,23 @@ class Bill:
     cost: Cost
     usd: Decimal | None
     is_estimated: bool
+    hold_id: UUID
 
 
 async def bill(asked: Asked, route: Route, held: Held, seen: Seen) -> Bill:
     """From the provider's own counts; else from a count of the text, in a thread, never above what was held."""
     if seen.is_usage_bad:
         usage = Usage(input_tokens=held.ceiling.base_tokens, output_tokens=held.answer.output_tokens * asked.choices)
-        return Bill(usage, held.priced.cost(usage), held.answer.held_usd, True)
+        return Bill(usage, held.priced.cost(usage), held.answer.held_usd, True, held.id)
     if seen.usage is not None:
         cost = held.priced.cost(seen.usage)
-        return Bill(seen.usage, cost, cost.total, cost.total is None and held.priced.rates is not None)
+        return Bill(seen.usage, cost, cost.total, cost.total is None and held.priced.rates is not None, held.id)
     usage = await asyncio.to_thread(_counted, asked, route, held, seen)
     cost = held.priced.cost(usage)
     usd = cost.total
     if usd is not None and held.answer.budget is not None:
         usd = min(usd, held.answer.held_usd)
-    return Bill(usage, cost, usd, True)
+    return Bill(usage, cost, usd, True, held.id)
 
 
 def _counted(asked: Asked, route: Route, held: Held, seen: Seen) -> Usage:
@@ -185,7 +186,10 @@ class Course:
 def record(asked: Asked, route: Route, seen: Seen, owed: Bill | None, course: Course) -> None:
     """Hand the attempt's span to the writer; its usage and cost are those of the bill."""
     span = _span(asked, route, seen, owed, course)
-    batch = Batch(caller=asked.caller, spans=[span], received_ns=time.time_ns(), received=1, origin="gateway")
+    hold = None if owed is None else owed.hold_id
+    batch = Batch(
+        caller=asked.caller, spans=[span], received_ns=time.time_ns(), received=1, origin="gateway", hold=hold
+    )
     behind(_written(batch))
 
 
@@ -210,7 +214,7 @@ def _span(asked: Asked, route: Route, seen: Seen, owed: Bill | None, course: Cou
         run_id=asked.run,
         name=asked.purpose or f"{operation} {asked.model}",
         kind=Kind.EMBEDDING if asked.dialect.is_embedding else Kind.LLM,
-        convention=CONVENTION,
+        convention=GATEWAY,
         scope="wflo",
         started_ns=course.started_ns,
         ended_ns=time.time_ns(),

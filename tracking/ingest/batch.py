@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from typing import Any, Protocol
+from uuid import UUID
 
 from wflo.spans import Rejected, Span
 
@@ -41,6 +42,7 @@ class Batch:
     rejected: list[Rejected] = field(default_factory=list)
     logs: list[LogContents] = field(default_factory=list)
     origin: str = "otlp"
+    hold: UUID | None = None  # of the gateway's call that the one span is of: its cost is in the ledger
 
 
 @dataclass(slots=True)

@@ -17,6 +17,7 @@ from django.db import connection, transaction
 
 from tracking import audit
 from tracking.audit import Actor
+from tracking.ingest import charges
 from tracking.ingest.charge import charge
 from tracking.ingest.run_state import RunState
 from tracking.ingest.share import span_lines
@@ -101,6 +102,7 @@ def _reprice_runs(job: Repricing, team: Team, traces: list[UUID], names: frozens
         states = lock_runs(cursor, [(team.id, trace) for trace in traces])
         deltas, changes = Deltas.empty(), []
         for state in states:
+            state.is_repriced = True
             changes += _charge_again(job, state, names, since_us)
             state.contribute(deltas)
         touched = [state for state in states if state.changed]
@@ -114,6 +116,9 @@ def _reprice_runs(job: Repricing, team: Team, traces: list[UUID], names: frozens
                 {"team": team.id, "id": state.id, "cost": cost, "unpriced": totals.unpriced_calls,
                  "estimated": totals.estimated_calls},
             )  # fmt: skip
+        moved = [(state.team_id, state.named, state.moves) for state in touched]
+        reason = f"{job.model} priced anew from {job.since:%Y-%m-%d %H:%M} UTC"
+        charges.save(cursor, moved, kind="reprice", reason=reason, actor=job.requested_by)
     PriceChange.objects.bulk_create(changes, batch_size=500)
 
 

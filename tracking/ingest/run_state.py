@@ -11,6 +11,7 @@ from typing import Any
 
 from tracking.ingest import counting
 from tracking.ingest.charge import charge
+from tracking.ingest.charges import GATEWAY, Moves
 from tracking.ingest.copying import moment, money
 from tracking.ingest.shares import (
     Rest,
@@ -65,6 +66,9 @@ class RunState:
     seen_before: Seen = field(default_factory=dict)
     totals: Totals = field(default_factory=Totals)
     course: Course | None = None
+    is_repriced: bool = False  # the change is one of prices
+    holds: dict[int, uuid.UUID] = field(default_factory=dict)  # of new spans that came through the gateway
+    moves: Moves = field(default_factory=Moves)  # what budgets are charged
     is_hidden: bool = False
 
     @property
@@ -142,7 +146,9 @@ class RunState:
                 if old == (cell, measures):
                     continue
                 deltas.subtract(*old)
+                self._move(row, *old, -1)
             deltas.add(cell, measures)
+            self._move(row, cell, measures, 1)
         if self.changed or moved:
             seen = seen_in(self.rows.values(), dims, self.rest.seen if self.rest else None)
         else:
@@ -151,6 +157,18 @@ class RunState:
         before = presence_of(self.seen_before, self.dims_before) if self.dims_before else set()
         deltas.count_runs(now - before, 1)
         deltas.count_runs(before - now, -1)
+
+    def _move(self, row: SpanRow, cell: Cell, measures: Measures, sign: int) -> None:
+        """Of what came through the gateway only the first report is charged, and only to budgets newer than its hold."""
+        if row.convention != GATEWAY or self.is_repriced:
+            self.moves.note(row, cell, measures, sign)
+        elif row.span_id in self.holds:
+            self.moves.note(row, cell, measures, sign, self.holds[row.span_id])
+
+    @property
+    def named(self) -> str:
+        """How budgets and callers name the run."""
+        return self.story.external_id or self.trace_id.hex
 
     def columns(self) -> dict[str, Any]:
         """Every run column but team, id, trace and day, as JSON takes them."""

@@ -85,6 +85,8 @@ def _take(state: RunState, arrival: Arrival) -> dict[int, Receipt]:
         if old is None:
             state.rows[row.span_id] = row
             state.fresh.add(row.span_id)
+            if batch.hold is not None:
+                state.holds[row.span_id] = batch.hold
         else:
             _put_together(state, old, row)
     for logs, batch in arrival.logs:

@@ -19,7 +19,7 @@ import psycopg
 from psycopg.errors import UniqueViolation
 
 from tracking.codes import span_int
-from tracking.ingest import copying, growing
+from tracking.ingest import charges, copying, growing
 from tracking.ingest.batch import Batch, Receipt
 from tracking.ingest.copying import PAYLOAD_COLUMNS, SPAN_COLUMNS, USAGE_COLUMNS
 from tracking.ingest.run_state import RunState, new_day, uuid7
@@ -60,6 +60,7 @@ def write(connection: Connection, batches: Sequence[Batch]) -> Written:
         _save_shares(cursor, shares)
         _count(batches, receipts, shares)
         save_usage(cursor, Deltas.of(share.deltas for share in shares), _door(batches, receipts))
+        charges.save(cursor, [(state.team_id, state.named, state.moves) for state in (share.state for share in shares)])
     return Written(receipts, [share.state for share in shares])
 
 

@@ -14,9 +14,9 @@ SQL = Path(__file__).resolve().parent.parent / "sql"
 DROP = """
 DROP TABLE tracking_ledger_sum, tracking_ledger_unsealed, tracking_ledger_seal, tracking_ledger_entry, tracking_reservation,
   tracking_budget_period CASCADE;
-DROP FUNCTION ledger_join, ledger_commit, ledger_midnight, ledger_window, ledger_scopes, ledger_open, ledger_up, ledger_affordable,
+DROP FUNCTION ledger_join, ledger_budgeted, ledger_commit, ledger_midnight, ledger_window, ledger_scopes, ledger_open, ledger_up, ledger_affordable,
   ledger_reserve, ledger_extend, ledger_settle, ledger_release, ledger_expire, ledger_charge, ledger_alert_key, ledger_tell,
-  ledger_await_seal, ledger_moment, ledger_seal CASCADE;
+  ledger_await_seal, ledger_refuse_change, ledger_moment, ledger_seal CASCADE;
 DROP TYPE ledger_scope, ledger_answer CASCADE;
 """
 

@@ -41,6 +41,9 @@ FROM ledger_release(%(team)s, %(id)s), ledger_commit(%(commit)s);
 -- expire: close one hold whose lease ran out.
 SELECT team_id, id, outcome FROM ledger_expire(), ledger_commit(%(commit)s);
 
+-- budgeted: which teams are under a budget, from now on unchanged until the transaction ends.
+SELECT team_id FROM ledger_budgeted(%(teams)s);
+
 -- charge: costs seen afterwards.
 SELECT made FROM ledger_charge(%(team)s, %(charges)s::jsonb, %(actor)s) AS made, ledger_commit(%(commit)s);
 
@@ -53,8 +56,15 @@ SELECT nullif(starts_at, '1970-01-01 00:00+00'), nullif(ends_at, '9000-01-01 00:
 -- join_alone: nobody else's verb of this team runs until this transaction ends.
 SELECT pg_advisory_xact_lock(1279608903, (%(team)s %% 2147483647)::int);
 
--- unsealed: teams with entries that wait for their seal.
-SELECT DISTINCT team_id FROM tracking_ledger_unsealed ORDER BY team_id;
+-- unsealed: teams with entries that wait for their seal, who waits longest first.
+SELECT team_id FROM tracking_ledger_unsealed GROUP BY team_id ORDER BY min(entry_id);
 
 -- seal: some of a team's entries; how many.
 SELECT ledger_seal(%(team)s, %(limit)s);
+
+-- clear: forget holds that were closed long ago.
+DELETE FROM tracking_reservation r USING (
+  SELECT team_id, id FROM tracking_reservation
+  WHERE state <> 0 AND closed_at < now() - make_interval(days => %(days)s::int)
+  ORDER BY closed_at LIMIT %(limit)s FOR UPDATE SKIP LOCKED) AS old
+WHERE r.team_id = old.team_id AND r.id = old.id;

@@ -18,6 +18,15 @@ CREATE FUNCTION ledger_midnight(p_local timestamp, p_zone text) RETURNS timestam
     THEN p_local AT TIME ZONE p_zone - interval '1 hour' ELSE p_local AT TIME ZONE p_zone END
 $$;
 
+-- Those of the teams that are under a budget. Two statements, so that the second sees what the lock waited for.
+CREATE FUNCTION ledger_budgeted(p_teams bigint[]) RETURNS TABLE (team_id bigint) LANGUAGE plpgsql AS $$
+BEGIN
+  PERFORM ledger_join(t.id) FROM unnest(p_teams) AS t(id);
+  RETURN QUERY SELECT t.id FROM tracking_team t WHERE t.id = ANY (p_teams) AND EXISTS (
+    SELECT 1 FROM tracking_budget b
+    WHERE b.archived_at IS NULL AND (b.team_id = t.id OR b.team_id IS NULL AND b.organization_id = t.organization_id AND NOT t.is_demo));
+END $$;
+
 CREATE FUNCTION ledger_window(p_window text, p_zone text, p_at timestamptz) RETURNS TABLE (starts_at timestamptz, ends_at timestamptz)
 LANGUAGE sql STABLE AS $$
   SELECT CASE WHEN l.begins IS NULL THEN '1970-01-01 00:00+00' ELSE ledger_midnight(l.begins, p_zone) END,
@@ -32,7 +41,8 @@ CREATE TYPE ledger_scope AS (
 );
 
 -- The budgets a call falls under, each with its subject and window, in the order in which all lock them.
--- p_call: key, run, agent, user, job (text or null), models (the name asked for and what it resolved to).
+-- p_call: key, run, agent, user, job (text or null), models (the name asked for and what it resolved to). What a demo team
+-- plays with is not its organization's money.
 CREATE FUNCTION ledger_scopes(p_team bigint, p_call jsonb, p_at timestamptz) RETURNS SETOF ledger_scope
 LANGUAGE sql STABLE AS $$
   SELECT DISTINCT ON (1, 2, 3, 4)
@@ -42,7 +52,7 @@ LANGUAGE sql STABLE AS $$
          b.limit_usd + CASE WHEN b.raised_until > now() THEN coalesce(b.raised_usd, 0) ELSE 0 END,
          b.limit_tokens + CASE WHEN b.raised_until > now() THEN coalesce(b.raised_tokens, 0) ELSE 0 END
   FROM tracking_team t
-  JOIN tracking_budget b ON b.archived_at IS NULL AND (b.team_id = t.id OR b.team_id IS NULL AND b.organization_id = t.organization_id)
+  JOIN tracking_budget b ON b.archived_at IS NULL AND (b.team_id = t.id OR b.team_id IS NULL AND b.organization_id = t.organization_id AND NOT t.is_demo)
   CROSS JOIN LATERAL (
     SELECT CASE b.scope_kind
              WHEN 'organization' THEN ARRAY['']
@@ -451,7 +461,7 @@ BEGIN
   PERFORM ledger_join(p_team);
   IF NOT EXISTS (
     SELECT 1 FROM tracking_team t JOIN tracking_budget b
-      ON b.archived_at IS NULL AND (b.team_id = t.id OR b.team_id IS NULL AND b.organization_id = t.organization_id)
+      ON b.archived_at IS NULL AND (b.team_id = t.id OR b.team_id IS NULL AND b.organization_id = t.organization_id AND NOT t.is_demo)
     WHERE t.id = p_team) THEN
     RETURN 0;
   END IF;
@@ -461,7 +471,7 @@ BEGIN
     LEFT JOIN tracking_reservation r ON r.team_id = p_team AND r.id = (c.told ->> 'reservation')::uuid
     WHERE c.told ->> 'reservation' IS NULL OR EXISTS (
       SELECT 1 FROM tracking_team t JOIN tracking_budget b
-        ON b.archived_at IS NULL AND (b.team_id = t.id OR b.team_id IS NULL AND b.organization_id = t.organization_id)
+        ON b.archived_at IS NULL AND (b.team_id = t.id OR b.team_id IS NULL AND b.organization_id = t.organization_id AND NOT t.is_demo)
       WHERE t.id = p_team AND b.created_at > r.created_at AND NOT b.id = ANY (r.budgets))
   )
   SELECT coalesce(array_agg(c.number), '{}'), coalesce(array_agg(s), '{}'), array_agg(ledger_up((c.told ->> 'usd')::numeric)),
