@@ -74,6 +74,8 @@ def test_a_team_is_checked_as_on_its_settings_page(
         "retention_days": "90",
         "redaction": "secrets",
         "status": "active",
+        "loop_action": "kill",
+        "guard": "off",
         **change,
     }
     page = operator.post(f"/admin/tracking/team/{team.pk}/change/", body)
@@ -90,6 +92,8 @@ def test_changes_are_in_the_log_with_before_and_after(operator: Client, team: Te
         "retention_days": "30",
         "redaction": team.redaction,
         "status": "active",
+        "loop_action": "kill",
+        "guard": "off",
     }
     assert operator.post(f"/admin/tracking/team/{team.pk}/change/", body).status_code == 302
     entry = _latest(team)

@@ -275,10 +275,11 @@ def test_holds_in_flight_are_listed_with_their_lease(team: Team, admin: str) -> 
     first = ask(admin, "GET", f"/{made['id']}/holds?limit=1")
     (hold,) = first["holds"]
     exactly(budget_schemas.HoldShown, hold)
-    assert (hold["subject"], hold["held_usd"], hold["dispatched_at"], hold["run"]) == ("a", 0.5, None, "r")
+    assert (hold["held_usd"], hold["dispatched_at"], hold["run"]) == (0.5, None, "r")
     assert 0 < hold["lease_seconds"] <= LEASE_MS / 1000
     rest = ask(admin, "GET", f"/{made['id']}/holds?cursor={first['next_cursor']}")
-    assert ([one["subject"] for one in rest["holds"]], rest["next_cursor"]) == (["b"], None)
+    assert {one["subject"] for one in [hold, *rest["holds"]]} == {"a", "b"}
+    assert rest["next_cursor"] is None
 
 
 def test_of_each_user_the_worst_is_in_the_list_and_all_are_a_call_away(team: Team, admin: str) -> None:

@@ -6,7 +6,7 @@ the organization sees all.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
@@ -99,17 +99,6 @@ def entries(
     if len(found) <= rows_max:
         return EntryPage(found, None)
     return EntryPage(found[:rows_max], signing.dumps([found[rows_max - 1].id], salt=_SALT))
-
-
-def newest(team_ids: Sequence[int], budget: Budget) -> Iterator[Entry]:
-    """All entries, newest first, for who stops somewhere: read in bites that grow."""
-    limit, before = 1_000, None
-    while True:
-        found = [Entry(**row) for row in _rows("entries", _ENTRY, team_ids, budget, limit, before=before)]
-        yield from found
-        if len(found) < limit:
-            return
-        limit, before = min(limit * 5, 25_000), found[-1].id
 
 
 def holds(team_ids: Sequence[int], budget: Budget, *, limit: int | None = None, cursor: str | None = None) -> HoldPage:

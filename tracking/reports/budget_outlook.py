@@ -13,16 +13,25 @@ from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from zoneinfo import ZoneInfo
 
-from tracking.ledger.opening import WHOLES, WORDS
+from tracking.ledger.opening import WORDS
 from tracking.models import Budget, Team
 from tracking.reports.budget_standing import BudgetRow, Standing
-from tracking.usage.query import usage_rows
+from tracking.usage import slices
+from tracking.usage.spend import hourly_by_name
 from wflo.forecast import HOURS_LEAST, WEEK, Ahead, BackTest, Hour, Usual, back_test, reached_in
 
 HOUR = timedelta(hours=1)
 HOURS_BACK = 8 * WEEK
 HOURS_USUAL = 4 * WEEK  # as much as a forecast goes by; a back-test wants more
 HOURS_AHEAD_MOST = 92 * 24  # how far an end of the money is looked for where the window has no end
+SLICES: dict[str, int] = {
+    Budget.Scope.ORGANIZATION: slices.TOTAL,
+    Budget.Scope.TEAM: slices.TOTAL,
+    Budget.Scope.KEY: slices.KEY,
+    Budget.Scope.AGENT: slices.AGENT,
+    Budget.Scope.MODEL: slices.MODEL,
+    Budget.Scope.USER: slices.USER,
+}
 ZERO = Decimal(0)
 DIGITS = Decimal(10) ** -10
 
@@ -38,7 +47,8 @@ class Range:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Outlook:
-    """``why_not`` says why nothing is forecast; then the rest is empty. ``until``: the end that totals are of.
+    """``why_not`` says why nothing is forecast; then the rest is empty. ``until``: the end that totals are of. ``tokens``
+    is None without a limit in tokens.
 
     ``exhausted_at``: when the limit is reached at this pace, None: not within the window (within 92 days where it has no
     end); ``exhausted_early_at``: the same where nine in ten are later. ``error``: of the back-test, as a share.
@@ -115,7 +125,7 @@ def why_not(row: BudgetRow) -> str:
     """Why no usual week can be known of a budget, whatever its past; "" where one can."""
     if row.window == Budget.Window.RUN:
         return "A run has no usual week to go by."
-    if row.scope_kind not in (*WHOLES, *WORDS):
+    if row.scope_kind not in SLICES:
         return f"Usage is not kept by {row.scope_kind}, so there is no usual week to go by."
     if row.is_many and not row.standing.subject:
         return "Nobody has used anything in this window yet."
@@ -142,14 +152,10 @@ def _pasts(
 ) -> dict[Wanted, Past]:
     end = now.astimezone(UTC).replace(minute=0, second=0, microsecond=0)
     start = end - HOUR * hours
-    word = WORDS.get(kind)
-    groups = (word, "hour") if word else ("hour",)
-    filters: Mapping[str, Sequence[str | None]] = {word: subjects} if word else {}
     used: dict[str, dict[int, tuple[Decimal, int]]] = defaultdict(dict)
-    for row in usage_rows(team_ids, start=start, end=end + HOUR, group_by=groups, filters=filters):
-        place = int((row.key["hour"] - start) / HOUR)
-        subject = str(row.key[word] or "") if word else ""
-        used[subject][place] = (row.cost_usd or ZERO, row.total_tokens + row.embedding_tokens)
+    names = subjects if kind in WORDS else None
+    for name, hour, usd, tokens in hourly_by_name(team_ids, SLICES[kind], start=start, end=end + HOUR, names=names):
+        used[name][(hour - start) // HOUR] = (usd, tokens)
     return {(kind, subject): _past(start, amounts, hours) for subject, amounts in used.items()}
 
 
@@ -177,12 +183,14 @@ def outlook(row: BudgetRow, past: Past | None, clock: Clock, *, with_back_test: 
     ahead = clock.ahead(until)
     further = ahead if standing.ends_at else clock.ahead(clock.now + HOUR * HOURS_AHEAD_MOST)
     usd = _Course.of(clock.past(past, past.usd), ahead, further, with_back_test=with_back_test)
-    tokens = _Course.of(clock.past(past, past.tokens), ahead, further, with_back_test=with_back_test)
-    main = usd if standing.limit_usd is not None else tokens
+    tokens = None
+    if standing.limit_tokens is not None:
+        tokens = _Course.of(clock.past(past, past.tokens), ahead, further, with_back_test=with_back_test)
+    main = usd if standing.limit_usd is not None or tokens is None else tokens
     return Outlook(
         until=until,
         usd=usd.total(standing.spent_usd),
-        tokens=tokens.total(Decimal(standing.spent_tokens)),
+        tokens=None if tokens is None else tokens.total(Decimal(standing.spent_tokens)),
         exhausted_at=_first_end(standing, usd, tokens, clock, is_early=False),
         exhausted_early_at=_first_end(standing, usd, tokens, clock, is_early=True) if main.tried else None,
         error=main.tried.error if main.tried else None,
@@ -236,11 +244,13 @@ class _Course:
         return reached_in([amount * faster for amount in self.further], self.hours, free)
 
 
-def _first_end(standing: Standing, usd: _Course, tokens: _Course, clock: Clock, *, is_early: bool) -> datetime | None:
+def _first_end(
+    standing: Standing, usd: _Course, tokens: _Course | None, clock: Clock, *, is_early: bool
+) -> datetime | None:
     ends = []
     if standing.limit_usd is not None:
         ends.append(usd.reached_in(standing.limit_usd - standing.spent_usd, is_early=is_early))
-    if standing.limit_tokens is not None:
+    if standing.limit_tokens is not None and tokens is not None:
         ends.append(tokens.reached_in(Decimal(standing.limit_tokens - standing.spent_tokens), is_early=is_early))
     hours = min((end for end in ends if end is not None), default=None)
     return None if hours is None else clock.now + timedelta(seconds=round(float(hours) * 3600))

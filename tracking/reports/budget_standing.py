@@ -178,14 +178,20 @@ class SubjectPage:
     next_cursor: str | None
 
 
-def subjects(row: BudgetRow, budget: Budget, *, limit: int | None = None, cursor: str | None = None) -> SubjectPage:
-    """One page of a budget's subjects in its present window, the nearest to its limit first. Raises Invalid."""
+def subjects(
+    row: BudgetRow, budget: Budget, *, limit: int | None = None, cursor: str | None = None, look: int | None = None
+) -> SubjectPage:
+    """One page of a budget's subjects in its present window, the nearest to its limit first. Raises Invalid.
+
+    ``look``: only at so many of those that passed the highest thresholds, for a first glance.
+    """
     rows_max = page_rows(limit)
     share, after = _read_cursor(cursor)
     standing = row.standing
     parameters: dict[str, Any] = {
         "team": period_team(budget), "budget": row.id, "ends_at": standing.ends_at, "limit_usd": standing.limit_usd,
         "limit_tokens": standing.limit_tokens, "share": share, "subject": after, "limit": rows_max + 1,
+        "look": look,
     }  # fmt: skip
     with connection.cursor() as db:
         db.execute(statements("budget_reports")["subjects"], parameters)

@@ -19,13 +19,14 @@ from tracking.ledger.budgets import budget_of, budgets_of, period_team
 from tracking.models import Budget, Team
 from tracking.reports.budget_entries import EntryPage, HoldPage, entries, holds, teams_seen
 from tracking.reports.budget_outlook import HOUR, HOURS_BACK, Clock, Outlook, Past, outlook, pasts
-from tracking.reports.budget_standing import BudgetRow, Standing, standings, subjects
+from tracking.reports.budget_standing import SUBJECTS_COUNTED, BudgetRow, Standing, standings, subjects
 from tracking.reports.runs import page_rows
 from tracking.sql import statements
 
 DAYS_SHOWN = 42
 WINDOWS_SHOWN = 12
 SUBJECTS_SHOWN = 20
+SUBJECTS_LOOKED_AT = 500
 ENTRIES_LOOKED_AT = 20_000
 _SALT = "tracking.reports.budgets"
 _WINDOW_DAYS = {Budget.Window.DAY: 1, Budget.Window.WEEK: 7, Budget.Window.MONTH: 31}
@@ -114,13 +115,15 @@ def budget_page(
     budget = budget_of(team, id)
     line, past = _line(team, budget, now)
     seen = teams_seen(team, budget, sees_organization=sees_organization)
-    many = subjects(line.row, budget, limit=SUBJECTS_SHOWN).subjects if line.row.is_many else []
+    many = (
+        subjects(line.row, budget, limit=SUBJECTS_SHOWN, look=SUBJECTS_LOOKED_AT).subjects if line.row.is_many else []
+    )
     return BudgetPage(
         line=line,
         budget=budget,
         is_organizations=budget.team_id is None,
         subjects=many,
-        windows=_windows(budget, now),
+        windows=_windows(budget, line.row, now),
         days=_days(budget, line.row, past, seen, now),
         holds=holds(seen, budget),
         entries=entries(seen, budget, cursor=cursor),
@@ -187,9 +190,19 @@ def _passed_at(team_ids: Sequence[int], budget: Budget, standing: Standing) -> d
 # --- the past --------------------------------------------------------------------------------------------------------
 
 
-def _windows(budget: Budget, now: datetime) -> list[PastWindow]:
+def _windows(budget: Budget, row: BudgetRow, now: datetime) -> list[PastWindow]:
+    """The last WINDOWS_SHOWN with any spending; none for a budget of very many, and of a window that never ends the one."""
     days = _WINDOW_DAYS.get(Budget.Window(budget.window))
-    since = now - timedelta(days=days * WINDOWS_SHOWN) if days else now
+    if row.subjects > SUBJECTS_COUNTED:
+        return []
+    if days is None:
+        used = row.standing.spent_usd or row.standing.spent_tokens
+        return (
+            [PastWindow(None, None, row.standing.spent_usd, row.standing.spent_tokens, 1)]
+            if used and not row.is_many
+            else []
+        )
+    since = now - timedelta(days=days * WINDOWS_SHOWN)
     parameters: dict[str, Any] = {
         "team": period_team(budget), "budget": budget.pk, "since": since, "limit": WINDOWS_SHOWN
     }  # fmt: skip

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
+from typing import Any
 
 from django.conf import settings
 from django.db import connection
@@ -15,7 +16,6 @@ from tracking.errors import Invalid
 from tracking.ledger.budgets import period_team
 from tracking.ledger.terms import read_tokens, read_usd
 from tracking.models import Budget
-from tracking.reports.budget_entries import Entry, newest
 from tracking.reports.replay import Blocked, Moved, Replayed, Rule, Sums, Window, replay
 from tracking.sql import statements
 
@@ -50,17 +50,14 @@ def what_if(
         raise Invalid(f"days is from 1 to {settings.LIMITS['what_if_days']}.", field="days")
     rule = _rule(budget, limit_usd, limit_tokens, mode)
     start = (now or datetime.now(UTC)) - timedelta(days=days)
-    moves: list[Moved] = []
-    is_cut = False
-    for entry in newest(team_ids, budget):
-        if entry.at < start:
-            break
-        if len(moves) == settings.LIMITS["what_if_entries"]:
-            is_cut, start = True, moves[-1].at
-            break
-        moves.append(_move(entry))
-    moves.reverse()
-    return WhatIf(rule=rule, start=start, days=days, is_cut=is_cut, found=replay(moves, rule, _before(budget, moves)))
+    moves, is_cut = _moves(team_ids, budget, start)
+    return WhatIf(
+        rule=rule,
+        start=moves[0].at if is_cut else start,
+        days=days,
+        is_cut=is_cut,
+        found=replay(moves, rule, _before(budget, moves)),
+    )
 
 
 def sentence(found: Replayed, rule: Rule) -> str:
@@ -105,11 +102,29 @@ def _rule(budget: Budget, limit_usd: object, limit_tokens: object, mode: str | N
     )
 
 
-def _move(entry: Entry) -> Moved:
-    return Moved(
-        at=entry.at, window=(entry.subject, entry.window_start), kind=entry.kind, usd=entry.usd, tokens=entry.tokens,
-        agent=entry.agent, reservation=entry.reservation_id,
-    )  # fmt: skip
+def _moves(team_ids: Sequence[int], budget: Budget, start: datetime) -> tuple[list[Moved], bool]:
+    """The entries since ``start``, oldest first, and whether there were more than are looked at. Read newest first, in
+    bites that grow, for where they begin only their times tell."""
+    most = settings.LIMITS["what_if_entries"]
+    moves: list[Moved] = []
+    bite, before = 1_000, None
+    with connection.cursor() as cursor:
+        while True:
+            parameters: dict[str, Any] = {"teams": list(team_ids), "budget": budget.pk, "before": before, "limit": bite}
+            cursor.execute(statements("budget_reports")["moves"], parameters)
+            rows = cursor.fetchall()
+            moves += [_move(row) for row in rows if row[1] >= start]
+            if len(moves) > most:
+                return moves[most - 1 :: -1], True
+            if len(rows) < bite or rows[-1][1] < start:
+                return moves[::-1], False
+            bite, before = min(bite * 5, 25_000), rows[-1][0]
+
+
+def _move(row: Sequence[Any]) -> Moved:
+    _, at, kind, usd, tokens, agent, reservation, subject, starts_at = row
+    window = (subject, starts_at)
+    return Moved(at=at, window=window, kind=kind, usd=usd, tokens=tokens, agent=agent, reservation=reservation)
 
 
 def _before(budget: Budget, moves: Sequence[Moved]) -> dict[Window, Sums]:

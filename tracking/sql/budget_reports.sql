@@ -20,7 +20,8 @@ CROSS JOIN LATERAL (
 ) n
 WHERE b.id = ANY(%(budgets)s);
 
--- subjects: a budget's subjects in the window that ends then, the nearest to the limit first, after one of them.
+-- subjects: a budget's subjects in the window that ends then, the nearest to the limit first, after one of them; of those
+-- that passed the highest thresholds, or with no number to look at of all.
 SELECT p.subject, p.spent_usd, p.held_usd, p.spent_tokens, p.held_tokens, p.share
 FROM (
   SELECT *, greatest((spent_usd + held_usd) / CASE WHEN %(limit_usd)s > 0 THEN %(limit_usd)s::numeric WHEN %(limit_usd)s = 0 THEN 1 END,
@@ -28,6 +29,7 @@ FROM (
                                                          WHEN %(limit_tokens)s = 0 THEN 1 END) AS share
   FROM tracking_budget_period
   WHERE team_id = %(team)s AND budget_id = %(budget)s AND ends_at = coalesce(%(ends_at)s, '9000-01-01 00:00+00'::timestamptz)
+  ORDER BY told_percent DESC LIMIT %(look)s
 ) p
 WHERE %(share)s::numeric IS NULL OR (-p.share, p.subject) > (-%(share)s::numeric, %(subject)s)
 ORDER BY -p.share, p.subject LIMIT %(limit)s;
@@ -38,12 +40,28 @@ FROM tracking_budget_period p
 WHERE p.team_id = %(team)s AND p.budget_id = %(budget)s AND p.ends_at > %(since)s
 GROUP BY p.ends_at ORDER BY p.ends_at DESC LIMIT %(limit)s;
 
--- entries: a budget's entries, newest first, each with its part in it.
+-- entries: a budget's entries, newest first, each with its part in it. Each team's are found by themselves, in the order
+-- of its own key: together they would all be sorted.
 SELECT e.id, e.team_id, e.at, e.kind, e.usd, e.tokens, e.key_id, e.run, e.agent, e.model, e.end_user, e.is_estimated,
        e.reservation_id, e.actor, e.reason, e.subjects[i.place], nullif(e.starts[i.place], '1970-01-01 00:00+00')
-FROM tracking_ledger_entry e
+FROM unnest(%(teams)s::bigint[]) AS t(team_id)
+CROSS JOIN LATERAL (
+  SELECT * FROM tracking_ledger_entry e
+  WHERE e.team_id = t.team_id AND e.budgets @> ARRAY[%(budget)s::uuid] AND (%(before)s::bigint IS NULL OR e.id < %(before)s::bigint)
+  ORDER BY e.id DESC LIMIT %(limit)s
+) e
 CROSS JOIN LATERAL (SELECT array_position(e.budgets, %(budget)s::uuid) AS place) i
-WHERE e.team_id = ANY(%(teams)s) AND e.budgets @> ARRAY[%(budget)s::uuid] AND (%(before)s::bigint IS NULL OR e.id < %(before)s::bigint)
+ORDER BY e.id DESC LIMIT %(limit)s;
+
+-- moves: the same, with what a replay needs of them.
+SELECT e.id, e.at, e.kind, e.usd, e.tokens, e.agent, e.reservation_id, e.subjects[i.place], nullif(e.starts[i.place], '1970-01-01 00:00+00')
+FROM unnest(%(teams)s::bigint[]) AS t(team_id)
+CROSS JOIN LATERAL (
+  SELECT * FROM tracking_ledger_entry e
+  WHERE e.team_id = t.team_id AND e.budgets @> ARRAY[%(budget)s::uuid] AND (%(before)s::bigint IS NULL OR e.id < %(before)s::bigint)
+  ORDER BY e.id DESC LIMIT %(limit)s
+) e
+CROSS JOIN LATERAL (SELECT array_position(e.budgets, %(budget)s::uuid) AS place) i
 ORDER BY e.id DESC LIMIT %(limit)s;
 
 -- holds: calls under way that a budget holds money for, oldest first.
@@ -56,18 +74,22 @@ ORDER BY r.created_at, r.id LIMIT %(limit)s;
 
 -- days: what a budget's newest entries moved, by their day in a zone; for scopes that usage is not kept by.
 SELECT (e.at AT TIME ZONE %(zone)s)::date, sum(e.usd), sum(e.tokens)::bigint
-FROM (SELECT at, usd, tokens FROM tracking_ledger_entry
-      WHERE team_id = ANY(%(teams)s) AND budgets @> ARRAY[%(budget)s::uuid] ORDER BY id DESC LIMIT %(limit)s) e
+FROM unnest(%(teams)s::bigint[]) AS t(team_id)
+CROSS JOIN LATERAL (
+  SELECT at, usd, tokens FROM tracking_ledger_entry
+  WHERE team_id = t.team_id AND budgets @> ARRAY[%(budget)s::uuid] ORDER BY id DESC LIMIT %(limit)s) e
 WHERE e.at >= %(since)s GROUP BY 1 ORDER BY 1;
 
 -- passed: when a window's spending passed a limit: of its newest entries the one that did; none when it was before those.
 WITH e AS (
   SELECT e.id, e.at, sum(e.usd) OVER newer AS usd, sum(e.tokens) OVER newer AS tokens
-  FROM (SELECT id, at, usd, tokens FROM tracking_ledger_entry
-        WHERE team_id = ANY(%(teams)s) AND budgets @> ARRAY[%(budget)s::uuid]
-          AND subjects[array_position(budgets, %(budget)s::uuid)] = %(subject)s
-          AND starts[array_position(budgets, %(budget)s::uuid)] = coalesce(%(starts_at)s, '1970-01-01 00:00+00'::timestamptz)
-        ORDER BY id DESC LIMIT %(limit)s) e
+  FROM unnest(%(teams)s::bigint[]) AS t(team_id)
+  CROSS JOIN LATERAL (
+    SELECT id, at, usd, tokens FROM tracking_ledger_entry
+    WHERE team_id = t.team_id AND budgets @> ARRAY[%(budget)s::uuid]
+      AND subjects[array_position(budgets, %(budget)s::uuid)] = %(subject)s
+      AND starts[array_position(budgets, %(budget)s::uuid)] = coalesce(%(starts_at)s, '1970-01-01 00:00+00'::timestamptz)
+    ORDER BY id DESC LIMIT %(limit)s) e
   WINDOW newer AS (ORDER BY e.id DESC)
 )
 SELECT at FROM e

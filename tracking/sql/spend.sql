@@ -59,3 +59,16 @@ SELECT agent, sum(spans) FROM (
   SELECT agent, spans FROM tracking_usage_delta
   WHERE team_id = %(team)s AND slice = %(slice)s AND period >= %(start)s AND period < %(end)s
 ) AS u GROUP BY 1;
+
+-- by_name_hour: dollars and tokens by hour, by the one column that a slice is grouped by
+SELECT name, period, sum(cost_usd), sum(tokens)::bigint FROM (
+  SELECT agent || model || user_id || key_id AS name, period, cost_usd, input_tokens + output_tokens + embedding_tokens AS tokens
+  FROM tracking_usage
+  WHERE team_id = ANY(%(teams)s) AND grain = 0 AND slice = %(slice)s AND period >= %(start)s AND period < %(end)s
+    AND (%(names)s::text[] IS NULL OR agent || model || user_id || key_id = ANY(%(names)s))
+  UNION ALL
+  SELECT agent || model || user_id || key_id, period, cost_usd, input_tokens + output_tokens + embedding_tokens
+  FROM tracking_usage_delta
+  WHERE team_id = ANY(%(teams)s) AND slice = %(slice)s AND period >= %(start)s AND period < %(end)s
+    AND (%(names)s::text[] IS NULL OR agent || model || user_id || key_id = ANY(%(names)s))
+) AS u GROUP BY 1, 2;

@@ -71,6 +71,22 @@ def spend_by_agent(
     return result
 
 
+def hourly_by_name(
+    team_ids: Sequence[int], slice: int, *, start: datetime, end: datetime, names: Sequence[str] | None = None
+) -> list[tuple[str, datetime, Decimal, int]]:
+    """(name, hour, dollars, tokens) of each hour with spans, by the one column of a slice ('' where it has none).
+
+    Only of ``names``, unless it is None.
+    """
+    parameters: dict[str, Any] = {
+        "teams": list(team_ids), "slice": slice, "start": start, "end": end, "names": None if names is None else list(names)
+    }  # fmt: skip
+    with connection.cursor() as cursor:
+        cursor.execute(statements("spend")["by_name_hour"], parameters)
+        found: list[tuple[str, datetime, Decimal, int]] = cursor.fetchall()
+    return found
+
+
 def daily_by_agent(team_id: int, first_day: datetime, *, days: int) -> dict[str | None, list[Spent]]:
     """What each agent spent on each of ``days`` UTC days from ``first_day`` (a midnight, UTC)."""
     end = first_day + timedelta(days=days)
