@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from tests.fake_provider import chat, completions, embeddings, messages, responses, wire
+from tests.fake_provider import chat, completions, embeddings, gemini, messages, responses, wire
 from tests.fake_provider.wire import Request
 
 
@@ -92,6 +92,8 @@ class Provider:
 
     async def _answer(self, request: Request, writer: asyncio.StreamWriter) -> None:
         path, body = request.path.partition("?")[0], request.body
+        if named := gemini.model_of(path):
+            body = {"model": named, **body}
         self.requests.append({"method": request.method, "path": request.path, "head": request.head, "body": body})
         script = set(str(body.get("model", "")).split("/")[-1].split("-"))
         failure = self._failure(script, body)
@@ -121,6 +123,8 @@ class Provider:
             await responses.kept(self, method, path.rpartition("/responses/")[2], writer)
         elif path.endswith("/chat/completions"):
             await chat.Answer(self, body, writer).give()
+        elif gemini.model_of(path):
+            await gemini.answer(self, path, body, writer)
         elif path.endswith("/completions"):
             await completions.answer(self, body, writer)
         else:

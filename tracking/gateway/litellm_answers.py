@@ -40,6 +40,8 @@ class Writer:
         self._number = 0
 
     def events(self, piece: Any) -> Iterator[bytes]:
+        if piece is None:
+            return
         if isinstance(piece, bytes | str):  # Anthropic's messages are events already
             yield piece.encode() if isinstance(piece, str) else piece
         elif self._dialect == "openai.responses":

@@ -82,12 +82,14 @@ class _LiteLlm:
         try:
             async with asyncio.timeout(timeout_s):
                 answer = await call(**fields, **_where(route, asked, timeout_s))
+                # Some adapters send nothing before they are asked for the first piece.
+                first = await anext(answer, None) if asked.is_stream else None
         except TimeoutError:
             raise UpstreamTimeout(route, timeout_s) from None
         except Exception as error:  # whatever a provider's adapter may raise (reliability B47)
             raise litellm_errors.read(error, route, timeout_s) from error
         if asked.is_stream:
-            return Upstream(200, content_type="text/event-stream", chunks=_events(answer, route, asked))
+            return Upstream(200, content_type="text/event-stream", chunks=_events(answer, first, route, asked))
         return Upstream(200, litellm_answers.whole(answer, asked.dialect.name))
 
 
@@ -157,10 +159,12 @@ def _cannot(route: Route, what: str) -> UpstreamFailed:
     return UpstreamFailed(message, status=400, provider=route.provider, upstream_status=400, body=body)
 
 
-async def _events(answer: Any, route: Route, asked: Asked) -> AsyncIterator[bytes]:
+async def _events(answer: Any, first: Any, route: Route, asked: Asked) -> AsyncIterator[bytes]:
     """The stream in the dialect's own events. One that breaks off ends with the error, and without the last event."""
     writer = litellm_answers.Writer(asked.dialect.name, answer)
     try:
+        for event in writer.events(first):
+            yield event
         async for piece in answer:
             for event in writer.events(piece):
                 yield event

@@ -235,6 +235,7 @@ def usage_of(usage: Any, service_tier: Any = None) -> Usage | None:
         return None
     inside = counts.details(usage, "prompt_tokens_details")
     outside = counts.details(usage, "completion_tokens_details")
+    written = counts.details(inside, "cache_creation_token_details")
     return Usage(
         input_tokens=tokens_in,
         output_tokens=tokens_out,
@@ -246,6 +247,7 @@ def usage_of(usage: Any, service_tier: Any = None) -> Usage | None:
                 usage.get("cache_creation_input_tokens"),
             )
         ),  # fmt: skip
+        cache_write_1h_tokens=counts.tokens(written.get("ephemeral_1h_input_tokens")),  # as LiteLLM tells Anthropic's
         reasoning_tokens=counts.tokens(outside.get("reasoning_tokens")),
         audio_input_tokens=counts.tokens(inside.get("audio_tokens")),
         audio_output_tokens=counts.tokens(outside.get("audio_tokens")),
