@@ -2,7 +2,7 @@
 
 Lower lines know nothing of higher ones (``[tool.importlinter]`` in pyproject.toml).
 
-*_api.py       /api/v1 for programs: reading, usage, keys; reading_json.py, reading_schemas.py beside them
+*_api.py       /api/v1 for programs; reading_json.py, reading_schemas.py, budget_json.py, budget_schemas.py beside them
 tasks.py       what the clock calls; admin.py, management/: what operators do
 demo/          a plausible team, sent through the front door
 reports/       questions asked of the data; every function takes the team first

@@ -5,6 +5,7 @@ runs       runs.py run_filters.py run_facets.py search.py found.py   which runs,
 one run    run.py spans.py span_tree.py span.py transcript.py        its tree, its bill, one span, what was said
 agents     agents.py agent_runs.py
 money      costs.py change.py prices.py called_models.py
+budgets    budgets.py budget_standing.py budget_outlook.py budget_entries.py what_if.py replay.py
 alerts     alerts.py watched.py                                     what is open; what rules look at, and would have done
 keeping    audit.py storage.py
 """
