@@ -1,8 +1,10 @@
-"""How the doors that do not go through Django stand in the OpenAPI file. They are served by tracking/ingest/api.py."""
+"""How the doors that do not go through Django stand in the OpenAPI file: these of ingest, and gateway_doors.py's."""
 
 from __future__ import annotations
 
 from typing import Any
+
+from wflo_site.gateway_doors import GATEWAY_PATHS
 
 _SECURITY: list[dict[str, list[str]]] = [{"ApiKeyAuth": []}]
 
@@ -104,7 +106,7 @@ _RECEIPT = {
     },
 }
 
-HOT_PATHS: dict[str, Any] = {
+HOT_PATHS: dict[str, Any] = GATEWAY_PATHS | {
     "/v1/traces": _otlp("Spans from any OpenTelemetry sender", "Trace", "rejectedSpans"),
     "/v1/logs": _otlp("Log records that carry contents of spans", "Logs", "rejectedLogRecords"),
     "/v1/metrics": _otlp("Metrics: read and answered, not kept", "Metrics", "rejectedDataPoints"),
