@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any, Self
 
 from django import forms
+from django.conf import settings
 
 from dashboards.alert_marks import EVENT_WORDS, KINDS, RULE_WORDS, SEVERITY_WORDS
 from dashboards.forms import PageForm
@@ -14,12 +15,12 @@ _ALERTS = [(kind, KINDS[kind][1]) for kind in Alert.Kind.values]
 KIND_NOTES = {
     "email": "e-mail",
     "slack": "Slack",
-    "webhook": "a webhook of yours, signed",
-    "apprise": "another service, by its apprise address",
+    "webhook": "webhook, signed",
+    "apprise": "another service",
 }
 _ADDRESS_HELP = (
     "E-mail: addresses with commas between. Slack: the address of an incoming webhook. Webhook: an https address. "
-    "Another service: such as tgram://… or ntfys://…. It is stored sealed and not shown again."
+    "Another service: its apprise address, such as tgram://… or ntfys://…. It is stored sealed and not shown again."
 )
 
 
@@ -28,8 +29,7 @@ class DestinationForm(PageForm):
     kind = forms.ChoiceField(choices=list(KIND_NOTES.items()), label="Where")
     address = forms.CharField(max_length=2000, label="Address", help_text=_ADDRESS_HELP)
     severity_least = forms.ChoiceField(
-        choices=[(word, f"{word} and graver" if word != "critical" else word) for word in SEVERITY_WORDS],
-        label="Alerts that are",
+        choices=[("low", "of any severity"), ("high", "high or critical"), ("critical", "critical")], label="Alerts"
     )
     alert_kinds = forms.MultipleChoiceField(
         choices=_ALERTS,
@@ -47,6 +47,9 @@ class DestinationForm(PageForm):
         super().__init__(*args, **options)
         self.fields["without_alerts"].widget.attrs.pop("class", None)
         self.fields["address"].widget.attrs.update({"autocomplete": "off", "spellcheck": "false"})
+        kind = self.fields.get("kind")
+        if isinstance(kind, forms.ChoiceField) and not settings.WFLO_SMTP_URL:
+            kind.choices = [*list(KIND_NOTES.items())[1:], ("email", "e-mail, once there is a mail server")]
 
     def values(self) -> dict[str, Any]:
         """As the verbs take them."""

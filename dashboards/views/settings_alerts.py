@@ -13,7 +13,7 @@ from django.shortcuts import redirect, render
 from django.views.decorators.http import require_GET, require_POST
 
 from dashboards.access import actor, admin_team_for, may, seat_for
-from dashboards.alert_forms import KIND_NOTES, AgentRuleForm, ChangeForm, DestinationForm, RuleForm
+from dashboards.alert_forms import AgentRuleForm, ChangeForm, DestinationForm, RuleForm
 from dashboards.alert_marks import EVENT_WORDS, MUTES, RULE_WORDS, SEVERITY_WORDS, kind_word, mute_ends, plain
 from dashboards.frame import is_fragment
 from tracking.alerts import deliver, destinations, rules
@@ -24,6 +24,9 @@ from tracking.models import Destination, Team
 from tracking.reports import watched
 from tracking.reports.alerts import deliveries_of
 from tracking.teams import Role
+
+_KIND_WORDS = {"email": "e-mail", "slack": "Slack", "webhook": "webhook", "apprise": "service"}
+_GRAVER = {"low": "", "high": ", if high or critical", "critical": ", if critical"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -242,11 +245,9 @@ def _place(destination: Destination) -> Place:
         hears = "no alerts"
     else:
         named = "all alerts" if kinds is None else ", ".join(map(kind_word, kinds))
-        graver = "" if destination.severity_least == "low" else f", {destination.severity_least} and graver"
-        hears = named + graver.replace("critical and graver", "critical")
+        hears = named + _GRAVER[destination.severity_least]
     events = ", ".join(EVENT_WORDS.get(event, event) for event in destination.events)
-    kind = KIND_NOTES[destination.kind] if destination.kind != "apprise" else "service"
-    return Place(destination, kind, hears, events, is_muted(destination))
+    return Place(destination, _KIND_WORDS[destination.kind], hears, events, is_muted(destination))
 
 
 def _rule_lines(team: Team) -> list[RuleLine]:

@@ -19,9 +19,11 @@
   // the count in the navigation follows the list
   document.addEventListener("htmx:afterSettle", () => {
     const said = document.querySelector("#alerts-list [data-alerts-fresh]");
-    const shown = document.querySelector(".nav [data-alerts-count]");
-    if (!said || !shown) return;
-    shown.replaceChildren(...said.content.cloneNode(true).firstElementChild.childNodes);
-    shown.className = said.content.firstElementChild.className;
+    if (!said) return;
+    for (const shown of document.querySelectorAll(".nav [data-alerts-count]")) {
+      const fresh = said.content.firstElementChild.cloneNode(true);
+      shown.className = fresh.className;
+      shown.replaceChildren(...fresh.childNodes);
+    }
   });
 })();
