@@ -38,6 +38,6 @@ demo:  ## a sample team, sent through the front door of a running Wflo
 
 lock: dev  ## anew from pyproject.toml, with hashes
 	@$(RUN) -m uv pip compile --quiet --group server $(LOCKING) -o requirements/server.txt
-	@$(RUN) -m uv pip compile --quiet --group server --group dev $(LOCKING) -o requirements/dev.txt
+	@$(RUN) -m uv pip compile --quiet --group server --group dev -c requirements/server.txt $(LOCKING) -o requirements/dev.txt
 	@echo uv | $(RUN) -m uv pip compile --quiet - $(LOCKING) -o requirements/uv.txt
 LOCKING = --python-version 3.11 --generate-hashes --no-emit-index-url --no-header --no-annotate
