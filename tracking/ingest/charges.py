@@ -21,17 +21,18 @@ from tracking.ingest.span_row import COST_SCALE, SpanRow
 from tracking.ledger import verbs
 from tracking.ledger.calls import Call, Charge
 from tracking.sql import statements
-from tracking.usage.deltas import MEASURES, Cell, Measures
+from tracking.usage.deltas import HOUR_US, MEASURES, Cell, Measures
 
 GATEWAY = "wflo-gateway"  # the convention of spans whose cost is in the ledger
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+QUARTER_US = HOUR_US // 4  # days begin on a quarter of an hour wherever they do
 
 _COST, _IN, _OUT, _EMBEDDED, _ESTIMATED = (
     MEASURES.index(name)
     for name in ("cost_units", "input_tokens", "output_tokens", "embedding_tokens", "estimated_calls")
 )
 
-# whose: agent, model asked for, model, key, user, hour; and the hold of one that was held for
+# whose: agent, model asked for, model, key, user, quarter of an hour; and the hold of one that was held for
 _Whose = tuple[str, str, str, str, str, int, UUID | None]
 
 
@@ -46,19 +47,20 @@ class Moves:
         if not units and not tokens:
             return
         asked = row.requested_model or ""
-        sums = self.sums[cell.agent, asked, cell.model, cell.key_id, cell.user_id, cell.hour_us, hold]
+        at_us = cell.hour_us + row.started_us % HOUR_US // QUARTER_US * QUARTER_US
+        sums = self.sums[cell.agent, asked, cell.model, cell.key_id, cell.user_id, at_us, hold]
         sums[0] += sign * units
         sums[1] += sign * tokens
         sums[2] += measures[_ESTIMATED]
 
     def charges(self, team_id: int, run: str, *, kind: str, reason: str) -> Iterable[Charge]:
-        for (agent, asked, model, key_id, user, hour_us, hold), (units, tokens, estimates) in self.sums.items():
+        for (agent, asked, model, key_id, user, at_us, hold), (units, tokens, estimates) in self.sums.items():
             if not units and not tokens:
                 continue
             models = (asked, model) if asked and asked != model else (model,)
             yield Charge(
                 call=Call(team_id=team_id, key_id=key_id, run=run, agent=agent, user=user, models=models),
-                at=EPOCH + timedelta(microseconds=hour_us),
+                at=EPOCH + timedelta(microseconds=at_us),
                 usd=Decimal(units).scaleb(-COST_SCALE),
                 tokens=tokens,
                 kind=kind,

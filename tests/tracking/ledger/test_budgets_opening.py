@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal as D
 from typing import Any
@@ -19,6 +20,7 @@ from tests.tracking.ingest.spans import BEGAN_NS, SECOND, batch, call, span, sto
 from tests.tracking.ledger.conftest import LEASE_MS, ceiling
 from tests.tracking.reports.past import a_priced_store
 from tracking.audit import SYSTEM
+from tracking.ingest.charges import GATEWAY
 from tracking.ingest.write import write
 from tracking.ingest.writer import Store, connect
 from tracking.ledger import budgets
@@ -112,6 +114,18 @@ def test_only_what_lies_in_the_window_is_opened_to_the_minute(store: Store, kind
         expected = sum(EACH for moment in [*began, *edge] if moment >= start)
         assert expected
         assert spent(make(team, window=kind))[""][0] == expected, zone
+
+
+def test_what_is_written_later_falls_in_the_window_it_would_have_been_opened_in(store: Store) -> None:
+    team = make_team("Far", time_zone="Asia/Kathmandu")
+    start, _ = window("day", "Asia/Kathmandu")
+    assert start is not None
+    made = make(team, window="day")
+    for n, moment in enumerate((start - timedelta(seconds=1), start), 1):
+        used(store, team, n, ago=datetime.fromtimestamp(BEGAN_NS / SECOND, UTC) - moment)
+    found = {p.starts_at: p.spent_usd for p in BudgetPeriod.objects.filter(budget=made.budget)}
+    assert found == {start - timedelta(days=1): EACH, start: EACH}
+    assert spent(make(team, window="day")) == {"": (EACH, 1_000_000)}
 
 
 def test_each_scope_opens_its_own(store: Store, team: Team) -> None:
@@ -226,21 +240,18 @@ def _do(db: psycopg.Connection[Any], statement: Statement[Any]) -> Any:
     return statement.read(db.execute(statement.sql, statement.parameters).fetchall())
 
 
-def _sees(store: Store, team: Team, number: int, go: threading.Event) -> None:
-    """Calls seen only afterwards: written and charged in one transaction, as ingest does."""
+def _sees(team: Team, number: int, go: threading.Event) -> None:
+    """Calls seen only afterwards: written and charged in one transaction."""
     with connect() as db:
         go.wait()
         for turn in range(ROUNDS):
             one = call(2, trace=number * 1000 + turn, tokens=(1_000_000, 0), agent="a", user_id=f"u{turn % 3}")
-            who = Call(team_id=team.pk, agent="a", user=f"u{turn % 3}", models=("gpt-4o-mini",))
-            at = datetime.fromtimestamp(one.started_ns / SECOND, UTC)
             with db.transaction():
                 write(db, [batch(team, one)])
-                _do(db, charge(team.pk, [Charge(call=who, at=at, usd=EACH, tokens=1_000_000)]))
                 time.sleep(0.002)
 
 
-def _calls(store: Store, team: Team, number: int, go: threading.Event) -> None:
+def _calls(team: Team, number: int, go: threading.Event) -> None:
     """Calls that are held for: settled, and written a moment later."""
     who = Call(team_id=team.pk, agent="a", user="u1", models=("gpt-4o-mini",))
     with connect() as db:
@@ -248,15 +259,13 @@ def _calls(store: Store, team: Team, number: int, go: threading.Event) -> None:
         for turn in range(ROUNDS):
             id = uuid4()
             one = call(2, trace=number * 1000 + turn, tokens=(1_000_000, 0), agent="a", user_id="u1")
-            at = datetime.fromtimestamp(one.started_ns / SECOND, UTC)
+            one.convention = GATEWAY
             assert _do(db, reserve(who, ceiling("0.2"), id=id, lease_ms=LEASE_MS)).outcome is Outcome.HELD
             _do(db, dispatch(team.pk, id))
-            time.sleep(0.02)  # long enough to be under way when a budget is made
+            time.sleep(0.003)
             _do(db, settle(team.pk, id, Actual(usd=EACH, tokens=1_000_000)))
             time.sleep(0.003)
-            with db.transaction():
-                write(db, [batch(team, one)])
-                _do(db, charge(team.pk, [Charge(call=who, at=at, usd=EACH, tokens=1_000_000, reservation=id)]))
+            write(db, [replace(batch(team, one), hold=id)])
 
 
 def test_however_many_write_meanwhile_nothing_is_missed_and_nothing_counts_twice(store: Store, team: Team) -> None:
@@ -265,7 +274,7 @@ def test_however_many_write_meanwhile_nothing_is_missed_and_nothing_counts_twice
     def guarded(work: Callable[..., None], number: int) -> Callable[[], None]:
         def run() -> None:
             try:
-                work(store, team, number, go)
+                work(team, number, go)
             except BaseException as error:  # told in the test's thread
                 failures.append(error)
 
