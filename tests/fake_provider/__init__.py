@@ -1,6 +1,7 @@
 """A scripted provider that speaks the providers' wire formats and keeps a bill of its own, the judge of every money test.
 
-It answers OpenAI's chat completions, completions, embeddings and responses, Anthropic's messages, and Gemini's generateContent, by the address.
+It answers OpenAI's chat completions, completions, embeddings and responses, Anthropic's messages, and Gemini's
+generateContent, by the address.
 The model's name is the script: ``echo`` answers with the last message; after it, words joined by "-":
 ``slow`` (half a second before the answer), ``drip`` (a stream of a piece each 20 ms), ``hang`` (never answers),
 ``cut`` (a stream that breaks off), ``nodone`` (one that ends without its last event), ``nousage``, ``badusage``,

@@ -13,6 +13,47 @@ from tracking.gateway.dialects.sse import event
 _CHAT_FIELDS = frozenset({"id", "object", "created", "model", "choices", "usage", "system_fingerprint", "service_tier"})
 
 
+# What adapters begin a stream with by themselves, before the provider has said anything.
+_BEGINNINGS = {
+    "anthropic.messages": ("message_start", "content_block_start", "ping"),
+    "openai.responses": (
+        "response.created", "response.in_progress", "response.output_item.added", "response.content_part.added",
+    ),
+}  # fmt: skip
+
+
+class Pieces:
+    """A stream of LiteLLM's. Its Anthropic adapter turns errors into events, so what that one wraps is read instead."""
+
+    def __init__(self, answer: Any) -> None:
+        self._read = getattr(answer, "_anthropic_wrapper", answer)
+        self._iterator = aiter(self._read)
+
+    def __aiter__(self) -> Pieces:
+        return self
+
+    async def __anext__(self) -> Any:
+        return await anext(self._iterator)
+
+    @property
+    def is_usage_told(self) -> bool:
+        """Whether the usage is the provider's: where it says nothing, LiteLLM counts by itself and does not tell."""
+        pieces = getattr(self._read, "chunks", None)
+        return pieces is None or any(getattr(piece, "usage", None) is not None for piece in pieces)
+
+    async def aclose(self) -> None:
+        """Hangs up, whoever holds the connection."""
+        for holder in (self._read, getattr(self._read, "completion_stream", None)):
+            close = getattr(holder, "aclose", None)
+            if close is not None:
+                await close()
+
+
+def is_made_up(piece: Any, dialect: str) -> bool:
+    kind = piece.get("type") if isinstance(piece, dict) else getattr(piece, "type", "")
+    return str(kind) in _BEGINNINGS.get(dialect, ())
+
+
 def whole(answer: Any, dialect: str) -> bytes:
     found = plain(answer)
     if dialect == "openai.chat":
@@ -34,14 +75,12 @@ def plain(answer: Any, *, is_bare: bool = False) -> dict[str, Any]:
 class Writer:
     """Turns the pieces of one stream into events."""
 
-    def __init__(self, dialect: str, answer: Any) -> None:
+    def __init__(self, dialect: str, pieces: Pieces) -> None:
         self._dialect = dialect
-        self._answer = answer
+        self._pieces = pieces
         self._number = 0
 
     def events(self, piece: Any) -> Iterator[bytes]:
-        if piece is None:
-            return
         if isinstance(piece, bytes | str):  # Anthropic's messages are events already
             yield piece.encode() if isinstance(piece, str) else piece
         elif self._dialect == "openai.responses":
@@ -70,10 +109,5 @@ class Writer:
             choice.get("delta", {}).pop("provider_specific_fields", None)
         if usage is None or any(choice.get("delta") or choice["finish_reason"] for choice in choices):
             yield event(orjson.dumps(chunk, default=str))
-        if usage is not None and self._is_told():
+        if usage is not None and self._pieces.is_usage_told:
             yield event(orjson.dumps({**chunk, "choices": [], "usage": usage}, default=str))
-
-    def _is_told(self) -> bool:
-        """Whether the usage is the provider's: where it says nothing, LiteLLM counts by itself and does not tell."""
-        pieces = getattr(self._answer, "chunks", None)
-        return pieces is None or any(getattr(piece, "usage", None) is not None for piece in pieces)

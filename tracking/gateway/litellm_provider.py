@@ -82,14 +82,12 @@ class _LiteLlm:
         try:
             async with asyncio.timeout(timeout_s):
                 answer = await call(**fields, **_where(route, asked, timeout_s))
-                # Some adapters send nothing before they are asked for the first piece.
-                first = await anext(answer, None) if asked.is_stream else None
+                if asked.is_stream:
+                    return await _stream(litellm_answers.Pieces(answer), route, asked)
         except TimeoutError:
             raise UpstreamTimeout(route, timeout_s) from None
         except Exception as error:  # whatever a provider's adapter may raise (reliability B47)
             raise litellm_errors.read(error, route, timeout_s) from error
-        if asked.is_stream:
-            return Upstream(200, content_type="text/event-stream", chunks=_events(answer, first, route, asked))
         return Upstream(200, litellm_answers.whole(answer, asked.dialect.name))
 
 
@@ -159,13 +157,28 @@ def _cannot(route: Route, what: str) -> UpstreamFailed:
     return UpstreamFailed(message, status=400, provider=route.provider, upstream_status=400, body=body)
 
 
-async def _events(answer: Any, first: Any, route: Route, asked: Asked) -> AsyncIterator[bytes]:
-    """The stream in the dialect's own events. One that breaks off ends with the error, and without the last event."""
-    writer = litellm_answers.Writer(asked.dialect.name, answer)
+async def _stream(pieces: litellm_answers.Pieces, route: Route, asked: Asked) -> Upstream:
+    """Waits for a piece that the provider said: some adapters send nothing before they are asked for it."""
+    begun: list[Any] = []
     try:
-        for event in writer.events(first):
-            yield event
-        async for piece in answer:
+        async for piece in pieces:
+            begun.append(piece)
+            if not litellm_answers.is_made_up(piece, asked.dialect.name):
+                break
+    except BaseException:
+        await pieces.aclose()
+        raise
+    return Upstream(200, content_type="text/event-stream", chunks=_events(pieces, begun, route, asked))
+
+
+async def _events(pieces: litellm_answers.Pieces, begun: list[Any], route: Route, asked: Asked) -> AsyncIterator[bytes]:
+    """The stream in the dialect's own events. One that breaks off ends with the error, and without the last event."""
+    writer = litellm_answers.Writer(asked.dialect.name, pieces)
+    try:
+        for piece in begun:
+            for event in writer.events(piece):
+                yield event
+        async for piece in pieces:
             for event in writer.events(piece):
                 yield event
         for event in writer.end():
@@ -176,6 +189,4 @@ async def _events(answer: Any, first: Any, route: Route, asked: Asked) -> AsyncI
             {"message": known.message, "type": "upstream_error", "code": f"{route.provider}_error"}
         )
     finally:
-        close = getattr(answer, "aclose", None)
-        if close is not None:
-            await close()
+        await pieces.aclose()

@@ -16,8 +16,7 @@ from typing import Any
 import pytest
 
 from tests.tracking.gateway.conftest import INPUT_USD, OUTPUT_USD, Gateway
-from tracking import pricing, sealed
-from tracking.audit import SYSTEM
+from tests.tracking.gateway.foreign import foreign
 from tracking.models import Deployment, LedgerEntry, ModelGroup, Span
 from wflo_site.processes import wait_until
 
@@ -38,22 +37,6 @@ def _environment() -> Iterator[None]:
 @pytest.fixture(autouse=True)
 def _patience(gateway: Gateway) -> None:
     gateway.client.timeout = 60  # the first call imports LiteLLM
-
-
-def foreign(gateway: Gateway, script: str = "echo", provider: str = "anthropic", **fields: Any) -> str:
-    """A group of one deployment in another maker's format, with a price."""
-    name = f"{provider}-{script}"
-    group = ModelGroup.objects.create(team=gateway.team, name=name)
-    fields = {"sealed_key": sealed.seal("sk-foreign"), **fields}
-    Deployment.objects.create(group=group, model=f"{provider}/{script}", api_base=base(gateway, provider), **fields)
-    figures = {"input_usd_per_million": "1", "output_usd_per_million": "10", "cache_read_usd_per_million": "0.1",
-               "cache_write_usd_per_million": "1.25", "cache_write_1h_usd_per_million": "2"}  # fmt: skip
-    pricing.set_price(SYSTEM, gateway.team, f"{provider}/{script}", figures, valid_from="2020-01-01T00:00:00Z")
-    return name
-
-
-def base(gateway: Gateway, provider: str) -> str:
-    return gateway.provider.url.removesuffix("/v1")
 
 
 def chunks(answer: Any) -> Iterator[dict[str, Any]]:
