@@ -151,6 +151,16 @@ class Teams(Audited):
     list_filter = ("organization", "is_demo")
     search_fields = ("name", "slug")
 
+    def save_model(self, request: HttpRequest, row: Model, form: forms.ModelForm[Any], change: bool) -> None:
+        """Another time zone opens budgets' windows anew, as on the settings page."""
+        moves = isinstance(row, Team) and change and "time_zone" in form.changed_data
+        if moves:
+            Team.objects.select_for_update(no_key=True).get(pk=row.pk)
+            budgets.lock_alone([row.pk])
+        super().save_model(request, row, form, change)
+        if isinstance(row, Team) and moves:
+            budgets.reopen(row, _hand(request))
+
     def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
         """Spans and usage know their team by number alone: deleting its row would leave them behind."""
         return False

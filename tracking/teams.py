@@ -19,6 +19,8 @@ from django.utils.text import slugify
 from tracking import audit
 from tracking.audit import Actor
 from tracking.errors import Invalid, NotAllowed, NotFound
+from tracking.ledger import budgets
+from tracking.ledger.budgets import Hand
 from tracking.models import Membership, Organization, Team, User
 from tracking.sql import statements
 
@@ -161,7 +163,14 @@ def create_team(
 
 
 def change_team(team: Team, *, name: str, time_zone: str, actor: Actor) -> None:
-    _change(team, {"name": _one_line(name), "time_zone": time_zone}, "team.change", actor)
+    """With another time zone, budgets' days, weeks and months begin anew, with what was used in them."""
+    with transaction.atomic():
+        moves = Team.objects.select_for_update(no_key=True).get(pk=team.pk).time_zone != time_zone
+        if moves:
+            budgets.lock_alone([team.pk])
+        _change(team, {"name": _one_line(name), "time_zone": time_zone}, "team.change", actor)
+        if moves:
+            budgets.reopen(team, Hand(actor))
 
 
 def set_retention(

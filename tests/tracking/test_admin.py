@@ -248,6 +248,16 @@ def test_too_many_budgets_are_refused_with_a_sentence(operator: Client, team: Te
     assert not Budget.objects.exists()
 
 
+def test_a_team_that_moves_opens_its_budgets_windows_anew(operator: Client, team: Team) -> None:
+    operator.post("/admin/tracking/budget/add/", _budget(team, window="day"))
+    body = {
+        "organization": team.organization_id, "name": team.name, "slug": team.slug, "time_zone": "Europe/Berlin",
+        "retention_days": "90", "redaction": team.redaction, "status": "active", "loop_action": "kill", "guard": "off",
+    }  # fmt: skip
+    assert operator.post(f"/admin/tracking/team/{team.pk}/change/", body).status_code == 302
+    assert _latest(team).after == {"time_zone": "Europe/Berlin"}
+
+
 def test_entries_are_looked_at_and_never_changed(operator: Client, team: Team) -> None:
     operator.post("/admin/tracking/budget/add/", _budget(team, scope_kind="team", scope_id=""))
     hand = Hand(audit.SYSTEM)

@@ -4,7 +4,8 @@ calls.py     whose call it is, what to hold for it, and what the ledger answered
 verbs.py     reserve, dispatch, extend, renew, settle, release, expire, charge: one statement each
 perform.py   a verb done through Django's connection, or awaited through a pool
 budgets.py   making, changing and archiving budgets; raises and adjustments
-terms.py     a budget's terms as people write them; opening.py: what was used before there was a budget
+terms.py     a budget's terms as people write them; budget_said.py: what the log says of them
+opening.py   what was used before there was a budget
 seal.py      the chain of hashes over the entries
 reconcile.py does what is spent and held agree with the entries and the holds?
 

@@ -21,6 +21,7 @@ from django.db.models import Q, QuerySet
 from tracking import audit
 from tracking.audit import Actor
 from tracking.errors import Invalid, NotAllowed, NotFound
+from tracking.ledger.budget_said import budget_said, opening_said, raise_said, terms_said
 from tracking.ledger.opening import Opening, opening
 from tracking.ledger.terms import (
     REASON_LENGTH_MAX,
@@ -33,10 +34,12 @@ from tracking.ledger.terms import (
     read_until,
     read_usd,
 )
-from tracking.models import Budget, Organization, Team
+from tracking.models import Budget, BudgetPeriod, Organization, Team
 from tracking.sql import statements
 
 ORGANIZATION = 0  # the team_id of an organization's periods
+BEFORE_THE_BUDGET = "used in this window before the budget was made"
+AFTER_THE_CLOCK = "used in this window before the team's time zone was changed"
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,8 +73,9 @@ class Adjusted:
 
 
 def budgets_of(team: Team) -> QuerySet[Budget]:
-    """The team's own budgets and those of its organization, archived ones too."""
-    return Budget.objects.filter(Q(team=team) | Q(team=None, organization=team.organization_id))
+    """The team's own budgets and those of its organization (the demo has no part in those), archived ones too."""
+    above = Q(pk=None) if team.is_demo else Q(team=None, organization=team.organization_id)
+    return Budget.objects.filter(Q(team=team) | above)
 
 
 def budget_of(team: Team, id: object) -> Budget:
@@ -116,7 +120,7 @@ def create(team: Team, hand: Hand, *, scope_kind: object, scope_id: object, wind
     with transaction.atomic():
         _make_room(team, is_above=is_above)
         team_ids = _teams_under(team, is_above=is_above)
-        _lock_alone(team_ids)
+        lock_alone(team_ids)
         budget = Budget.objects.create(
             organization_id=team.organization_id,
             team=None if is_above else team,
@@ -134,7 +138,7 @@ def create(team: Team, hand: Hand, *, scope_kind: object, scope_id: object, wind
         _tell(budget, team)
         audit.record(
             hand.actor, team, "budget.create", "budget", budget.pk,
-            after={**_facts(budget), "opened": _opened(opened), "calls_under_way": calls},
+            after={**budget_said(budget), "opened": opening_said(opened), "calls_under_way": calls},
         )  # fmt: skip
     return Made(budget, opened, calls)
 
@@ -156,7 +160,7 @@ def change(budget: Budget, team: Team, hand: Hand, changes: Mapping[str, Any]) -
             _tell(fresh, team)
         audit.record(
             hand.actor, team, "budget.change", "budget", fresh.pk,
-            before=_named(before, changed), after={**_named(after, changed), **_standing_if_lowered(fresh, before)},
+            before=terms_said(before, changed), after={**terms_said(after, changed), **_standing_if_lowered(fresh, before)},
         )  # fmt: skip
     return fresh
 
@@ -192,7 +196,7 @@ def archive(budget: Budget, team: Team, hand: Hand) -> bool:
         now: datetime = _one("clock")[0]
         if not Budget.objects.filter(pk=budget.pk, archived_at=None).update(archived_at=now):
             return False
-        audit.record(hand.actor, team, "budget.archive", "budget", budget.pk, before=_facts(budget))
+        audit.record(hand.actor, team, "budget.archive", "budget", budget.pk, before=budget_said(budget))
     budget.archived_at = now
     return True
 
@@ -231,6 +235,20 @@ def adjust(
     return done
 
 
+def reopen(team: Team, hand: Hand) -> int:
+    """After the team's clock changed: days, weeks and months that are new by it begin with what was used in them.
+
+    How many budgets. To be called after ``lock_alone``, in the transaction that changed the clock.
+    """
+    moving = (Budget.Window.DAY, Budget.Window.WEEK, Budget.Window.MONTH)
+    found = Budget.objects.filter(team=team, archived_at=None, window__in=moving).order_by("pk")
+    for budget in found:
+        scope = Scope(budget.scope_kind, budget.scope_id, budget.window)
+        if _open(budget, team, [team.pk], scope, hand, AFTER_THE_CLOCK).used:
+            _tell(budget, team)
+    return len(found)
+
+
 # --- parts of them ---------------------------------------------------------------------------------------------------
 
 
@@ -264,34 +282,47 @@ def _make_room(team: Team, *, is_above: bool) -> None:
 def _teams_under(team: Team, *, is_above: bool) -> list[int]:
     if not is_above:
         return [team.pk]
-    return list(Team.objects.filter(organization=team.organization_id).order_by("pk").values_list("pk", flat=True))
+    return teams_in(team.organization_id)
 
 
 def _teams_of(budget: Budget) -> list[int]:
     if budget.team_id is not None:
         return [budget.team_id]
-    return list(Team.objects.filter(organization=budget.organization_id).order_by("pk").values_list("pk", flat=True))
+    return teams_in(budget.organization_id)
 
 
-def _lock_alone(team_ids: list[int]) -> None:
-    """Whoever waits longer than LIMITS["budget_lock_ms"] gives up, for calls of the teams wait behind it."""
+def teams_in(organization_id: int) -> list[int]:
+    """Those whose calls its budgets are about: not the demo's."""
+    teams = Team.objects.filter(organization=organization_id, is_demo=False)
+    return list(teams.order_by("pk").values_list("pk", flat=True))
+
+
+def lock_alone(team_ids: list[int]) -> None:
+    """No call of these teams is written or held for by others until the transaction ends. To be taken after a row of
+    the team and before the audit log's lock. Whoever waits longer than LIMITS["budget_lock_ms"] gives up, for calls of the teams wait behind it."""
     with connection.cursor() as cursor:
         cursor.execute("SELECT set_config('lock_timeout', %s, true)", [str(settings.LIMITS["budget_lock_ms"])])
         for team_id in team_ids:
             cursor.execute(statements("ledger")["join_alone"], {"team": team_id})
 
 
-def _open(budget: Budget, team: Team, team_ids: list[int], scope: Scope, hand: Hand) -> Opening:
+def _open(
+    budget: Budget, team: Team, team_ids: list[int], scope: Scope, hand: Hand, reason: str = BEFORE_THE_BUDGET
+) -> Opening:
+    """What is known of before is entered for each subject, but for those that have the window already: reopened."""
     zone = zone_of(budget, team)
     starts_at, ends_at, now = _one("window", "ledger", window=scope.window, zone=zone)
     found = opening(team_ids, scope, starts_at, ends_at)
+    if reason != BEFORE_THE_BUDGET:
+        begun = BudgetPeriod.objects.filter(team_id=period_team(budget), budget=budget, starts_at=starts_at)
+        found = found.without(set(begun.values_list("subject", flat=True)))
     if found.used:
         unpriced = found.unpriced_calls
         _run(
             "open", team=period_team(budget), entry_team=team.pk, budget=budget.pk, window=scope.window, zone=zone, at=now,
             subjects=[one.subject for one in found.used], usd=[one.usd for one in found.used],
             tokens=[one.tokens for one in found.used], actor=hand.actor.name,
-            reason="used in this window before the budget was made",
+            reason=reason,
             detail=orjson.dumps({"unpriced_calls": unpriced} if unpriced else {}).decode(),
         )  # fmt: skip
     return found
@@ -304,11 +335,11 @@ def _tell(budget: Budget, team: Team) -> None:
 def _set_raise(
     budget: Budget, team: Team, hand: Hand, usd: Decimal | None, tokens: int | None, until: datetime | None
 ) -> Budget:
-    before = _raise_of(budget)
+    before = raise_said(budget)
     budget.raised_usd, budget.raised_tokens, budget.raised_until = usd, tokens, until
     budget.save(update_fields=["raised_usd", "raised_tokens", "raised_until"])
     action = "budget.raise" if until else "budget.end_raise"
-    audit.record(hand.actor, team, action, "budget", budget.pk, before=before, after=_raise_of(budget))
+    audit.record(hand.actor, team, action, "budget", budget.pk, before=before, after=raise_said(budget))
     return budget
 
 
@@ -335,33 +366,6 @@ def _past(at: datetime | None, now: datetime) -> datetime:
     if at > now:
         raise Invalid("An adjustment is of a window that has begun.", field="at")
     return at
-
-
-# --- for the audit log -----------------------------------------------------------------------------------------------
-
-
-def _named(terms: Terms, names: list[str]) -> dict[str, Any]:
-    """Limits stand together: the log takes no field that is named like a secret, and "token" may be one."""
-    shown = {name: getattr(terms, name) for name in names if not name.startswith("limit_")}
-    if any(name.startswith("limit_") for name in names):
-        shown["limit"] = {"usd": terms.limit_usd, "tokens": terms.limit_tokens}
-    return shown
-
-
-def _facts(budget: Budget) -> dict[str, Any]:
-    scope = {"kind": budget.scope_kind, "id": budget.scope_id}
-    return {**_named(Terms.of(budget), list(TERMS)), "scope": scope, "window": budget.window}
-
-
-def _opened(opened: Opening) -> dict[str, Any]:
-    if opened.why_not:
-        return {"nothing": opened.why_not}
-    facts = {"usd": opened.usd, "tokens": opened.tokens, "subjects": len(opened.used)}
-    return {**facts, **({"left_out": opened.left_out} if opened.left_out else {})}
-
-
-def _raise_of(budget: Budget) -> dict[str, Any]:
-    return {"by": {"usd": budget.raised_usd, "tokens": budget.raised_tokens}, "until": budget.raised_until}
 
 
 def _standing_if_lowered(budget: Budget, before: Terms) -> dict[str, Any]:

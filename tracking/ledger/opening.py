@@ -7,8 +7,8 @@ begins within an hour (half the world's midnights do not) that hour's spans are 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Iterable, Sequence
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from typing import Any
@@ -59,6 +59,9 @@ class Opening:
     used: tuple[Used, ...] = ()
     left_out: int = 0  # subjects beyond LIMITS["budget_subjects_opened"], which begin at 0
     why_not: str = ""
+
+    def without(self, subjects: Collection[str]) -> Opening:
+        return replace(self, used=tuple(one for one in self.used if one.subject not in subjects))
 
     @property
     def usd(self) -> Decimal:

@@ -17,6 +17,7 @@ from django.core import signing
 from django.db import connection
 
 from tracking.errors import Invalid
+from tracking.ledger.budgets import teams_in
 from tracking.models import ApiKey, Budget, Team
 from tracking.reports.runs import page_rows
 from tracking.sql import statements
@@ -86,7 +87,7 @@ def teams_seen(team: Team, budget: Budget, *, sees_organization: bool = False) -
     """Whose entries of a budget are shown."""
     if budget.team_id is not None or not sees_organization:
         return [team.pk]
-    return list(Team.objects.filter(organization=team.organization_id).order_by("pk").values_list("pk", flat=True))
+    return teams_in(team.organization_id)
 
 
 def entries(

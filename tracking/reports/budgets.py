@@ -15,7 +15,7 @@ from django.db import connection
 from django.db.models import Q
 
 from tracking.errors import Invalid
-from tracking.ledger.budgets import budget_of, budgets_of, period_team
+from tracking.ledger.budgets import budget_of, budgets_of, period_team, teams_in
 from tracking.models import Budget, Team
 from tracking.reports.budget_entries import EntryPage, HoldPage, entries, holds, teams_seen
 from tracking.reports.budget_outlook import HOUR, HOURS_BACK, Clock, Outlook, Past, outlook, pasts
@@ -157,7 +157,7 @@ def _organization(team: Team, budgets: Sequence[Budget]) -> list[int]:
     """The teams of the organization, where a budget of it is asked about."""
     if all(budget.team_id is not None for budget in budgets):
         return []
-    return list(Team.objects.filter(organization=team.organization_id).order_by("pk").values_list("pk", flat=True))
+    return teams_in(team.organization_id)
 
 
 def _with_past_end(told: Outlook, team: Team, budget: Budget, row: BudgetRow) -> Outlook:

@@ -19,6 +19,7 @@ from tests.make import make_key, make_team
 from tests.tracking.ingest.spans import BEGAN_NS, SECOND, batch, call, span, stored
 from tests.tracking.ledger.conftest import LEASE_MS, ceiling
 from tests.tracking.reports.past import a_priced_store
+from tracking import teams
 from tracking.audit import SYSTEM
 from tracking.ingest.charges import GATEWAY
 from tracking.ingest.write import write
@@ -128,6 +129,30 @@ def test_what_is_written_later_falls_in_the_window_it_would_have_been_opened_in(
     assert spent(make(team, window="day")) == {"": (EACH, 1_000_000)}
 
 
+def test_a_team_that_moves_takes_its_spending_along(store: Store, team: Team) -> None:
+    used(store, team, 1, user_id="u1")
+    used(store, team, 2, user_id="u2", ago=timedelta(hours=30))
+    made = [make(team, window=kind) for kind in ("day", "month", "total")] + [
+        make(team, window="day", scope_kind="user")
+    ]
+    teams.change_team(team, name="Core", time_zone="Pacific/Apia", actor=SYSTEM)
+    for one in made[:2]:
+        start, _ = window(one.budget.window, "Pacific/Apia")
+        assert start is not None
+        expected = sum(EACH for ago in (0, 30) if moment(ago) >= start)
+        found = BudgetPeriod.objects.filter(budget=one.budget, starts_at=start).values_list("spent_usd", flat=True)
+        assert sum(found) == expected
+    assert spent(made[2]) == {"": (2 * EACH, 2_000_000)}
+    count = LedgerEntry.objects.filter(team=team).count()
+    teams.change_team(team, name="Core", time_zone="UTC", actor=SYSTEM)
+    teams.change_team(team, name="Core", time_zone="Pacific/Apia", actor=SYSTEM)
+    assert LedgerEntry.objects.filter(team=team).count() == count  # windows that are there are not begun twice
+
+
+def moment(hours_ago: float) -> datetime:
+    return datetime.fromtimestamp(BEGAN_NS / SECOND, UTC) - timedelta(hours=hours_ago)
+
+
 def test_each_scope_opens_its_own(store: Store, team: Team) -> None:
     key, _ = make_key(team)
     used(store, team, 1, agent="a", user_id="u1", key_id=str(key.pk))
@@ -149,6 +174,16 @@ def test_the_organizations_opens_all_its_teams_and_no_others(store: Store, team:
     made = make(team, scope_kind="organization")
     assert spent(made) == {"": (2 * EACH, 2_000_000)}
     assert BudgetPeriod.objects.get(budget=made.budget).team_id == 0
+
+
+def test_the_demo_has_no_part_in_the_organizations(store: Store, team: Team) -> None:
+    demo = teams.create_team(team.organization, "Demo", is_demo=True, actor=SYSTEM)
+    used(store, demo, 1)
+    made = make(team, scope_kind="organization")
+    used(store, demo, 2)
+    used(store, team, 3)
+    assert spent(made) == {"": (EACH, 1_000_000)}
+    assert made.budget not in budgets.budgets_of(demo)
 
 
 def test_a_run_that_is_named_opens_with_its_cost_by_any_of_its_ids(store: Store, team: Team) -> None:
