@@ -125,7 +125,9 @@ def test_hostile_names_in_the_palette_execute_nothing(site: Site, places: dict[s
 
 def test_hostile_words_in_addresses_execute_nothing(site: Site, hostile_page: Page, watched: Watched) -> None:
     watched.expect("status of 4")
-    paths = itertools.cycle(("/alerts?run={}", "/runs?q={}", "/prices?model={}", "/agents/{}", "/runs/{}", "/costs?agent={}"))
+    paths = itertools.cycle(
+        ("/alerts?run={}", "/runs?q={}", "/prices?model={}", "/agents/{}", "/runs/{}", "/costs?agent={}")
+    )
     for payload, path in zip(PAYLOADS, paths, strict=False):
         hostile_page.goto(site.url + path.format(quote(payload, safe="")), wait_until="domcontentloaded")
         assert hostile_page.evaluate(_PWNED)

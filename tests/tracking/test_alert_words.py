@@ -55,10 +55,10 @@ SENTENCES = [
         "/budgets",
     ),
     (
-        Told("loop", {"cycle": ["plan", "search"], "times": 14, "burned_usd": "0.62", "action": "blocked"}, "r1", "ops"),
+        Told("loop", {"cycle": ["plan", "search"], "times": 14, "burned_usd": "0.62", "action": "blocked", "first_step": "00f0"}, "r1", "ops"),
         "ops goes round in a loop: plan → search",
         "14 times so far, $0.6200 burned since it began. Its next calls are refused.",
-        "/runs/r1",
+        "/runs/r1?span=00f0",
     ),
     (
         Told("killed", {"by": "Bob", "reason": "wrong customer"}, "r/1", "ops"),

@@ -64,6 +64,7 @@ def test_each_kind_shows_no_more_than_it_may(team: Team, settings: Settings) -> 
     assert make(team, "slack", SLACK)[0].shown == "hooks.slack.com"
     telegram, secret = make(team, "apprise", "tgram://123456789:abcdefg_hijklmnop/12315544/")
     assert (telegram.shown, secret) == ("Telegram (tgram://…)", "")
+    assert apprise_send.service_of(SLACK) == "Slack"
 
 
 @pytest.mark.parametrize(

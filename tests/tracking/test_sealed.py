@@ -3,10 +3,17 @@
 from __future__ import annotations
 
 import pytest
+from django.apps import apps
+from django.core.management import CommandError, call_command
+from django.db.models import BinaryField
 from hypothesis import given
 from hypothesis import strategies as st
 from pytest_django.fixtures import Settings
 
+from tracking.alerts import destinations
+from tracking.audit import SYSTEM
+from tracking.management.commands.reseal import SEALED
+from tracking.models import Destination, Team
 from tracking.sealed import CannotUnseal, is_current, seal, unseal
 
 
@@ -51,3 +58,38 @@ def test_a_changed_byte_is_found(place: int) -> None:
 def test_what_was_never_sealed_is_refused(stored: bytes) -> None:
     with pytest.raises(CannotUnseal, match="damaged"):
         unseal(stored)
+
+
+@pytest.mark.django_db
+def test_the_command_seals_anew_so_that_old_keys_can_go(team: Team, settings: Settings) -> None:
+    settings.SECRET_KEY = "first key"
+    given = {"name": "hook", "kind": "webhook", "actor": SYSTEM}
+    destinations.create(team, address="https://example.org/1", **given)
+    settings.SECRET_KEY, settings.SECRET_KEY_FALLBACKS = "second key", ["first key"]
+    destinations.create(team, address="https://example.org/2", **given)
+    call_command("reseal")
+    settings.SECRET_KEY_FALLBACKS = []
+    addresses = [destinations.address_of(destination) for destination in destinations.destinations_of(team)]
+    assert addresses == ["https://example.org/1", "https://example.org/2"]
+    settings.SECRET_KEY = "third key"
+    with pytest.raises(CommandError, match="4 cannot be read"):
+        call_command("reseal")
+    assert Destination.objects.count() == 2
+
+
+def test_the_command_knows_every_column_that_holds_a_secret() -> None:
+    named = {(model.__name__, field) for model, fields in SEALED for field in fields}
+    binary = {
+        (model.__name__, field.name)
+        for model in apps.get_app_config("tracking").get_models()
+        for field in model._meta.concrete_fields
+        if isinstance(field, BinaryField)
+    }
+    digests = {
+        ("ApiKey", "digest"),
+        ("AuditEntry", "previous_hash"),
+        ("AuditEntry", "hash"),
+        ("KeptAnswer", "request_hash"),
+    }
+    contents = {("Payload", "body"), ("KeptAnswer", "body")}
+    assert binary == named | digests | contents, "is it a secret? say so in reseal.py, or here that it is none"

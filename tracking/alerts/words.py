@@ -4,7 +4,7 @@ Whoever opens an alert gives facts in ``payload``; what is missing is left out o
 
 budget    budget, subject, percent, mode, spent_usd or spent_tokens with limit_, ends_at
 overage   budget, subject, over_usd, limit_usd
-loop      cycle (names of steps), times, first_step, burned_usd, action: warned, blocked, killed
+loop      cycle (names of steps), times, first_step (a span's id), burned_usd, action: warned, blocked, killed
 killed    reason, by
 circuit   circuit, errors, calls, until
 credit    left, of
@@ -126,7 +126,9 @@ def _loop(facts: Mapping[str, Any], alert: Told) -> Words:
         "blocked": "Its next calls are refused.",
         "warned": "Nobody stops it: stop the run if it gets nowhere.",
     }.get(str(facts.get("action")), "Look at the steps, and stop the run if it gets nowhere.")
-    return Words(title, _as_sentence(what), todo)
+    step = str(facts.get("first_step") or "")
+    path = f"/runs/{quote(alert.run, safe='')}?span={quote(step, safe='')}" if alert.run and step else ""
+    return Words(title, _as_sentence(what), todo, path)
 
 
 def _killed(facts: Mapping[str, Any], alert: Told) -> Words:
