@@ -7,9 +7,12 @@ from __future__ import annotations
 
 import json
 import os
+import socketserver
 import subprocess
 import sys
+import threading
 from collections.abc import Iterator
+from contextlib import contextmanager
 from decimal import Decimal
 from typing import Any
 
@@ -160,6 +163,46 @@ def test_a_provider_that_is_not_there_costs_nothing_and_one_that_breaks_off_may(
     assert answer.status_code == 502
     assert "could not be reached" in answer.json()["error"]["message"]
     assert gateway.spent(budget) == 0
+
+
+@contextmanager
+def a_peer(answer: bytes) -> Iterator[str]:
+    """The address of something that answers each connection with these bytes and hangs up."""
+
+    class Peer(socketserver.BaseRequestHandler):
+        def handle(self) -> None:
+            self.request.recv(65_536)
+            self.request.sendall(answer)
+
+    with socketserver.ThreadingTCPServer(("127.0.0.1", 0), Peer) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        try:
+            yield f"http://127.0.0.1:{server.server_address[1]}"
+        finally:
+            server.shutdown()
+
+
+def http_200(body: bytes, length: int | None = None) -> bytes:
+    head = b"HTTP/1.1 200 OK\r\ncontent-type: application/json\r\nconnection: close\r\ncontent-length: %d\r\n\r\n"
+    return head % (len(body) if length is None else length) + body
+
+
+@pytest.mark.parametrize("provider", ["anthropic", "gemini", "cohere"])
+@pytest.mark.parametrize(
+    "answer",
+    [http_200(b"hello"), http_200(b'{"content": null}'), http_200(b"[]"), http_200(b'{"id": 1}', 1_000), b""],
+    ids=["no json", "another shape", "a list", "half", "nothing"],
+)
+def test_whatever_litellm_raises_is_answered_and_settled(gateway: Gateway, provider: str, answer: bytes) -> None:
+    """B47: a request went out and nobody knows what became of it, so all that was held is kept, and flagged."""
+    budget = gateway.budget("1")
+    with a_peer(answer) as address:
+        got = gateway.chat("hello", model=foreign(gateway, provider=provider, api_base=address), max_tokens=20)
+    assert got.status_code == 502, got.text
+    assert "could not be read" in got.json()["error"]["message"]
+    assert "Traceback" not in got.text
+    assert gateway.spent(budget) > 0
+    assert LedgerEntry.objects.get(team=gateway.team).is_estimated
 
 
 def test_a_stream_that_breaks_off_says_so_and_its_money_is_kept(gateway: Gateway) -> None:
