@@ -368,6 +368,7 @@ def span_steps(call: ModelCall) -> list[Step]:
         None if call.has_failed else [_parts({"role": "assistant", **call.answer})],
         agent=call.agent,
         model=str(call.options["model"]),
+        options=call.options,
         started_ns=call.started_ns,
         ended_ns=call.ended_ns,
         cost_usd=call.cost_usd,

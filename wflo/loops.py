@@ -13,8 +13,6 @@ sequence's end, likeness by Jaccard's index over sets of words.
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import replace
-from decimal import Decimal
 
 from wflo import loops_asking, loops_calling, loops_handing
 from wflo.loops_checks import Found, Now
@@ -89,59 +87,60 @@ def verdict(steps: Iterable[Step], policy: LoopPolicy = INGEST) -> Verdict:
     return last
 
 
-def _advanced(memory: LoopMemory, step: Step, policy: LoopPolicy, *, is_planned: bool) -> tuple[LoopMemory, Verdict]:
-    name = memory.lane_of(step)
-    memory, lane, mark = _paid(memory, memory.lanes.get(name) or Lane(), step, is_planned=is_planned)
+def _advanced(before: LoopMemory, step: Step, policy: LoopPolicy, *, is_planned: bool) -> tuple[LoopMemory, Verdict]:
+    memory, name, lane = before.with_step_of(step)
+    mark = _paid(memory, lane, step, is_planned=is_planned)
     now = Now(step, policy, mark, memory.answered_ms, is_planned)
     found: list[Found] = []
     if policy.is_on:
-        lane = lane.cleared() if step.made_progress else lane
+        if step.made_progress:
+            lane.clear()
         if step.kind is Kind.TOOL:
-            memory, lane, found = _tool(memory, lane, now)
+            found = _tool(memory, lane, now)
         elif step.kind is Kind.LLM:
-            memory, lane, found = _llm(memory, lane, now)
-        memory, handed_over = loops_handing.visited(memory, now, name, lane)
-        found = [*found, *handed_over]
-    answered_ms = max(memory.answered_ms, now.until_ms) if step.kind is Kind.LLM else memory.answered_ms
-    memory = replace(memory, answered_ms=answered_ms, lanes=memory.with_lane(name, lane))
+            found = _llm(memory, lane, now)
+        found += loops_handing.visited(memory, now, name, lane)
     return memory, _verdict(found, memory, lane, now) if found else NO_LOOP
 
 
-def _paid(memory: LoopMemory, lane: Lane, step: Step, *, is_planned: bool) -> tuple[LoopMemory, Lane, Mark]:
-    """Memory and lane with the step counted and its cost added, and the mark of its place before that."""
-    number, at_ms = memory.steps + 1, step.started_ns // 1_000_000
-    mark = Mark(number, at_ms, lane.spent_usd, memory.spent_usd, lane.unpriced, memory.unpriced)
-    cost = step.cost_usd or Decimal(0)
-    is_unpriced = step.cost_usd is None and step.kind is Kind.LLM and not is_planned and not step.has_failed
-    lane = lane._replace(spent_usd=lane.spent_usd + cost, unpriced=lane.unpriced + is_unpriced, last_step=number)
-    memory = replace(memory, steps=number, spent_usd=memory.spent_usd + cost, unpriced=memory.unpriced + is_unpriced)
-    return memory, lane, mark
+def _paid(memory: LoopMemory, lane: Lane, step: Step, *, is_planned: bool) -> Mark:
+    """The step is counted and its cost added; the mark is of its place before that."""
+    memory.steps += 1
+    at_ms = step.started_ns // 1_000_000
+    mark = Mark(memory.steps, at_ms, lane.spent_usd, memory.spent_usd, lane.unpriced, memory.unpriced)
+    if step.cost_usd is not None:
+        lane.spent_usd += step.cost_usd
+        memory.spent_usd += step.cost_usd
+    elif step.kind is Kind.LLM and not is_planned and not step.has_failed:
+        lane.unpriced += 1
+        memory.unpriced += 1
+    return mark
 
 
-def _tool(memory: LoopMemory, lane: Lane, now: Now) -> tuple[LoopMemory, Lane, list[Found]]:
+def _tool(memory: LoopMemory, lane: Lane, now: Now) -> list[Found]:
     call = now.step.call
     if call is None or memory.tools_from == _FROM_REQUESTS:
-        return memory, lane, []
-    lane = loops_calling.opened(lane, now, call)
-    return replace(memory, tools_from=_FROM_SPANS), lane, loops_calling.closed(lane, now)[1]
+        return []
+    memory.tools_from = _FROM_SPANS
+    loops_calling.opened(lane, now, call)
+    return loops_calling.closed(lane.copied(), now)  # as if it were the last of its round
 
 
-def _llm(memory: LoopMemory, lane: Lane, now: Now) -> tuple[LoopMemory, Lane, list[Found]]:
+def _llm(memory: LoopMemory, lane: Lane, now: Now) -> list[Found]:
     step, asked = now.step, now.step.fingerprint
-    lane, found = loops_calling.closed(lane, now)
+    found = loops_calling.closed(lane, now)
+    memory.answered_ms = max(memory.answered_ms, now.until_ms)
     if asked is not None:
         if asked.rounds and not memory.tools_from:
-            memory = replace(memory, tools_from=_FROM_REQUESTS)
-        lane, told = loops_calling.told(lane, now, asked, is_counted=memory.tools_from == _FROM_REQUESTS)
-        found = [*found, *told]
+            memory.tools_from = _FROM_REQUESTS
+        found += loops_calling.told(lane, now, asked, is_counted=memory.tools_from == _FROM_REQUESTS)
         if step.has_failed:
-            lane, failed = loops_asking.failed_request(lane, now, asked)
-            return memory, lane, [*found, *failed]
+            return found + loops_asking.failed_request(lane, now, asked)
         if asked.samples <= 1 and not step.is_resent:
-            lane, repeated = loops_asking.turn(lane, now, asked, step.answer)
-            found = [*repeated, *found]
-    lane = lane._replace(calls=lane.calls + 1, asked=now.mark)
-    return memory, lane, [*found, *loops_asking.too_many(lane, now)]
+            found = loops_asking.turn(lane, now, asked, step.answer) + found
+    lane.calls += 1
+    lane.asked = now.mark
+    return found + loops_asking.too_many(lane, now)
 
 
 def _verdict(found: list[Found], memory: LoopMemory, lane: Lane, now: Now) -> Verdict:

@@ -1,6 +1,6 @@
 """The checks of calls of a model, each over one agent's lane: what a request and its answer repeat.
 
-Every function takes the lane as it was, gives it as it is with the step, and says what it found.
+Every function takes a step into the lane, which is changed, and says what it found.
 """
 
 from __future__ import annotations
@@ -8,9 +8,9 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from wflo.loops_checks import UNSURE, Found, Now, after, came, confidence, passes, swing
-from wflo.loops_memory import Lane, Seen, Streak
+from wflo.loops_memory import NO_STREAK, Lane, Seen, Streak
 from wflo.loops_policy import SIMILAR_TURNS_KEPT, TURNS_KEPT, LoopPolicy
-from wflo.loops_rhythm import Cycle, Mark
+from wflo.loops_rhythm import Beat, Cycle, Mark
 from wflo.loops_steps import Answer, Fingerprint
 from wflo.loops_text import digest, similarity
 from wflo.loops_verdict import LoopType
@@ -19,16 +19,16 @@ from wflo.spans import Kind
 _RELATED = 0.5  # turns so alike ask for more of the same
 
 
-def turn(lane: Lane, now: Now, asked: Fingerprint, answered: Answer | None) -> tuple[Lane, list[Found]]:
+def turn(lane: Lane, now: Now, asked: Fingerprint, answered: Answer | None) -> list[Found]:
     """One request more, through all checks."""
     beside = _beside(lane, now, asked)
     if beside is not None:
         return _joined(lane, now, beside)
     found = [*_too_many_siblings(now, now.step.siblings), *_repeated(lane, now, asked, answered)]
     for look in (pairs, similar, swings, same_answers):
-        lane, more = look(lane, now, asked, answered)
-        found += more
-    return _remembered(lane, now, asked, answered), found
+        found += look(lane, now, asked, answered)
+    _remember(lane, now, asked, answered)
+    return found
 
 
 def _beside(lane: Lane, now: Now, asked: Fingerprint) -> Seen | None:
@@ -39,10 +39,10 @@ def _beside(lane: Lane, now: Now, asked: Fingerprint) -> Seen | None:
     return beside[-1] if beside else None
 
 
-def _joined(lane: Lane, now: Now, beside: Seen) -> tuple[Lane, list[Found]]:
+def _joined(lane: Lane, now: Now, beside: Seen) -> list[Found]:
     together = beside._replace(siblings=beside.siblings + 1, until_ms=max(beside.until_ms, now.until_ms))
-    turns = tuple(together if seen is beside else seen for seen in lane.turns)
-    return lane._replace(turns=turns), _too_many_siblings(now, max(together.siblings, now.step.siblings))
+    lane.turns = tuple(together if seen is beside else seen for seen in lane.turns)
+    return _too_many_siblings(now, max(together.siblings, now.step.siblings))
 
 
 def _repeated(lane: Lane, now: Now, asked: Fingerprint, answered: Answer | None) -> list[Found]:
@@ -61,8 +61,8 @@ def _repeated(lane: Lane, now: Now, asked: Fingerprint, answered: Answer | None)
     return []
 
 
-def _remembered(lane: Lane, now: Now, asked: Fingerprint, answered: Answer | None) -> Lane:
-    """The lane with this request among its last. Only the newest keep their words."""
+def _remember(lane: Lane, now: Now, asked: Fingerprint, answered: Answer | None) -> None:
+    """This request is among the last. Only the newest keep their words."""
     like = next((seen for seen in reversed(lane.turns) if seen.plain == asked.plain), None)
     seen = Seen(
         asked.request,
@@ -80,7 +80,7 @@ def _remembered(lane: Lane, now: Now, asked: Fingerprint, answered: Answer | Non
     if len(turns) > SIMILAR_TURNS_KEPT:
         place = -SIMILAR_TURNS_KEPT - 1
         turns[place] = turns[place]._replace(words=(), answer_words=())
-    return lane._replace(turns=tuple(turns))
+    lane.turns = tuple(turns)
 
 
 def _too_many_siblings(now: Now, siblings: int) -> list[Found]:
@@ -104,37 +104,37 @@ def _is_repeated(like: list[Seen], answer: str, policy: LoopPolicy) -> bool:
     return len(like) - max(len(set(answers)) - 1, 0) >= policy.exact_repeats_max
 
 
-def swings(lane: Lane, now: Now, asked: Fingerprint, answered: Answer | None) -> tuple[Lane, list[Found]]:
+def swings(lane: Lane, now: Now, asked: Fingerprint, answered: Answer | None) -> list[Found]:
     """Whole requests in a cycle, A-B-A-B. With one repeat allowed the second A is a loop already."""
-    key = digest(asked.request, answered.key if answered else "")
-    beat = now.beat("" if now.is_planned else key, asked.request)
-    rhythm = after(lane.requests, beat, now.policy)
     policy = now.policy
+    if policy.exact_repeats_max == 1:
+        return []
+    key = "" if now.is_planned else digest(asked.request, answered.key if answered else "")
+    lane.requests = after(lane.requests, now.beat(key, asked.request), policy)
 
     def is_enough(cycle: Cycle) -> bool:
         return len(cycle.beats) > 1 and cycle.passes >= passes(cycle, policy.cycle_passes_min, policy)
 
-    cycle = rhythm.cycle(is_enough)
-    return lane._replace(requests=rhythm), [swing(cycle, "requests")] if cycle else []
+    cycle = lane.requests.cycle(is_enough)
+    return [swing(cycle, "requests")] if cycle else []
 
 
-def pairs(lane: Lane, now: Now, asked: Fingerprint, answered: Answer | None) -> tuple[Lane, list[Found]]:
+def pairs(lane: Lane, now: Now, asked: Fingerprint, answered: Answer | None) -> list[Found]:
     """The same turn with the same answer, at whatever length of the talk; and the same but for ids."""
     policy = now.policy
-    found: list[Found] = []
-    rhythms = []
-    for rhythm, turn, least, length_max in (
-        (lane.pairs, asked.turn, policy.passes_min, policy.cycle_length_max),
-        (lane.shapes, asked.shape, policy.nonce_passes_min, 1),
-    ):
-        key = digest(turn, answered.key) if answered else ""
-        beat = now.beat(key, turn if key or now.is_planned else "")
-        rhythm = after(rhythm, beat, policy, length_max)
-        rhythms.append(rhythm)
-        cycle = rhythm.cycle(_pairs_enough(least, policy))
-        if cycle is not None and not found:
-            found = [_pair(cycle)]
-    return lane._replace(pairs=rhythms[0], shapes=rhythms[1]), found
+    lane.pairs = after(lane.pairs, _pair_beat(now, asked.turn, answered), policy)
+    lane.shapes = after(lane.shapes, _pair_beat(now, asked.shape, answered), policy, 1)
+    least = max(policy.passes_min, policy.exact_repeats_max + 1)
+    cycle = lane.pairs.cycle(_pairs_enough(least, policy))
+    cycle = cycle or lane.shapes.cycle(_pairs_enough(policy.nonce_passes_min, policy))
+    return [_pair(cycle)] if cycle else []
+
+
+def _pair_beat(now: Now, turn: str, answered: Answer | None) -> Beat:
+    """Without an answer a turn equals none, unless it is only planned: then it may get any."""
+    if answered is None:
+        return now.beat("", turn if now.is_planned else "")
+    return now.beat(digest(turn, answered.key), turn)
 
 
 def _pairs_enough(least: int, policy: LoopPolicy) -> Callable[[Cycle], bool]:
@@ -154,7 +154,7 @@ def _pair(cycle: Cycle) -> Found:
     )
 
 
-def similar(lane: Lane, now: Now, asked: Fingerprint, answered: Answer | None) -> tuple[Lane, list[Found]]:
+def similar(lane: Lane, now: Now, asked: Fingerprint, answered: Answer | None) -> list[Found]:
     """A turn in the words of the last ones that gets an answer in the words of theirs. A word that none of them had is
     a new item, not a repetition."""
     policy, streak = now.policy, lane.similar
@@ -165,15 +165,16 @@ def similar(lane: Lane, now: Now, asked: Fingerprint, answered: Answer | None) -
         for seen in older:
             likeness = max(likeness, _likeness(seen, asked, answered, policy, is_planned=now.is_planned))
     if likeness < policy.similarity_min:
-        return lane._replace(similar=Streak()), []
+        lane.similar = NO_STREAK
+        return []
     hits = streak.times + 1
     since = streak.since if streak.times else older[-1].first
-    lane = lane._replace(similar=Streak("", hits, since))
+    lane.similar = Streak("", hits, since)
     if hits < policy.similar_hits_min:
-        return lane, []
+        return []
     why = f"Turns in the same words ({likeness:.0%} alike) got answers in the same words {came(hits + 1)}."
     beats = (now.beat("", ""),)
-    return lane, [Found(LoopType.SIMILAR_PROMPT, likeness, beats, Kind.LLM, hits + 1, since, why, likeness)]
+    return [Found(LoopType.SIMILAR_PROMPT, likeness, beats, Kind.LLM, hits + 1, since, why, likeness)]
 
 
 def _likeness(
@@ -188,41 +189,42 @@ def _likeness(
     return min(likeness, similarity(seen.answer_words, answered.words))
 
 
-def same_answers(lane: Lane, now: Now, asked: Fingerprint, answered: Answer | None) -> tuple[Lane, list[Found]]:
+def same_answers(lane: Lane, now: Now, asked: Fingerprint, answered: Answer | None) -> list[Found]:
     """The same long answer again and again in a talk that goes on about other things. Only warns."""
     policy, streak = now.policy, lane.same_answers
     before = lane.turns[-1] if lane.turns else None
     if answered is None or answered.calls or answered.word_count < policy.similar_words_min:
-        return lane._replace(same_answers=Streak()), []
+        lane.same_answers = NO_STREAK
+        return []
     if (
         before is None
         or streak.key != answered.key
         or asked.depth <= before.depth
         or similarity(before.words, asked.words) >= _RELATED
     ):
-        return lane._replace(same_answers=Streak(answered.key, 1, now.mark)), []
-    streak = streak._replace(times=streak.times + 1)
-    lane = lane._replace(same_answers=streak)
+        lane.same_answers = Streak(answered.key, 1, now.mark)
+        return []
+    lane.same_answers = streak = streak.next()
     if streak.times < policy.same_answers_min:
-        return lane, []
+        return []
     why = f"The same answer came {came(streak.times)}, whatever was said."
     beats = (now.beat("", ""),)
-    return lane, [Found(LoopType.EXACT_RESPONSE, UNSURE, beats, Kind.LLM, streak.times, streak.since, why)]
+    return [Found(LoopType.EXACT_RESPONSE, UNSURE, beats, Kind.LLM, streak.times, streak.since, why)]
 
 
-def failed_request(lane: Lane, now: Now, asked: Fingerprint) -> tuple[Lane, list[Found]]:
+def failed_request(lane: Lane, now: Now, asked: Fingerprint) -> list[Found]:
     """A request that its provider failed is no turn: it may be sent again, so often."""
     streak = lane.failed
     if streak.key == asked.request:
-        streak = streak._replace(times=streak.times + 1)
+        streak = streak.next()
     else:
         streak = Streak(asked.request, 1, now.mark)
-    lane = lane._replace(failed=streak)
+    lane.failed = streak
     if streak.times <= now.policy.failed_requests_max:
-        return lane, []
+        return []
     why = f"The same request failed {came(streak.times)}."
     beats = (now.beat("", ""),)
-    return lane, [Found(LoopType.FAILING_CALLS, UNSURE, beats, Kind.LLM, streak.times, streak.since, why)]
+    return [Found(LoopType.FAILING_CALLS, UNSURE, beats, Kind.LLM, streak.times, streak.since, why)]
 
 
 def too_many(lane: Lane, now: Now) -> list[Found]:

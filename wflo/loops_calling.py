@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from wflo.loops_checks import UNSURE, Found, Now, after, came, confidence, passes, swing
-from wflo.loops_memory import Lane, Pauses, Pending, Streak, Talk
+from wflo.loops_memory import NO_STREAK, Lane, Pauses, Pending, Streak, Talk
 from wflo.loops_outcomes import Outcome
 from wflo.loops_policy import TALKS_KEPT, LoopPolicy
 from wflo.loops_rhythm import Beat, Cycle, Mark
@@ -22,62 +22,59 @@ _ROUND_CALLS_MAX = 32  # of one round that are compared
 _SEARCH_WORDS_KEPT = 2 * WORDS_KEPT
 
 
-def told(lane: Lane, now: Now, asked: Fingerprint, *, is_counted: bool) -> tuple[Lane, list[Found]]:
+def told(lane: Lane, now: Now, asked: Fingerprint, *, is_counted: bool) -> list[Found]:
     """The rounds of its turn that a request tells and that were not told before. ``is_counted``: requests are where calls
     of tools are known from."""
     talk = next((talk for talk in lane.talks if talk.topic == asked.topic), Talk(asked.topic))
     # Fewer or as many as before in another turn: the talk was cut, and one round is new.
     new = 0 if talk.turn == asked.turn or not asked.rounds else max(asked.round_count - talk.told, 1)
     others = tuple(other for other in lane.talks if other.topic != asked.topic)[1 - TALKS_KEPT :]
-    lane = lane._replace(talks=(*others, Talk(asked.topic, asked.round_count, asked.turn, asked.may_wait)))
+    lane.talks = (*others, Talk(asked.topic, asked.round_count, asked.turn, asked.may_wait))
     found: list[Found] = []
     mark = lane.asked if lane.calls else now.mark
     for calls in asked.rounds[-new:] if new and is_counted else ():
-        lane, found = _round(lane, now, calls, mark, now.at_ms)
-    return lane, found
+        found = _round(lane, now, calls, mark, now.at_ms)
+    return found
 
 
-def opened(lane: Lane, now: Now, call: Call) -> Lane:
+def opened(lane: Lane, now: Now, call: Call) -> None:
     """A recorded call joins the open round: until the agent's next call of a model, or, where it makes none, until a call
     that began when all of the round had ended."""
+    if not lane.calls and lane.pending.calls and now.at_ms >= lane.pending.until_ms:
+        closed(lane, now)
     pending = lane.pending
-    if not lane.calls and pending.calls and now.at_ms >= pending.until_ms:
-        lane, _ = closed(lane, now)
-        pending = lane.pending
-    if not pending.calls:
-        return lane._replace(pending=Pending((call,), now.at_ms, now.until_ms, lane.asked if lane.calls else now.mark))
-    calls = (*pending.calls, call)[:_ROUND_CALLS_MAX]
-    return lane._replace(pending=pending._replace(calls=calls, until_ms=max(pending.until_ms, now.until_ms)))
+    mark = lane.asked if lane.calls else now.mark
+    if pending.calls:
+        calls = (*pending.calls, call)[:_ROUND_CALLS_MAX]
+        lane.pending = pending._replace(calls=calls, until_ms=max(pending.until_ms, now.until_ms))
+    else:
+        lane.pending = Pending((call,), now.at_ms, now.until_ms, mark)
 
 
-def closed(lane: Lane, now: Now) -> tuple[Lane, list[Found]]:
-    """The lane with its open round counted."""
-    pending = lane.pending
-    if not pending.calls:
-        return lane, []
-    return _round(lane._replace(pending=Pending()), now, pending.calls, pending.mark, pending.at_ms)
+def closed(lane: Lane, now: Now) -> list[Found]:
+    """The open round is over and counts."""
+    pending, lane.pending = lane.pending, Pending()
+    return _round(lane, now, pending.calls, pending.mark, pending.at_ms) if pending.calls else []
 
 
-def _round(lane: Lane, now: Now, calls: Round, mark: Mark, at_ms: int) -> tuple[Lane, list[Found]]:
+def _round(lane: Lane, now: Now, calls: Round, mark: Mark, at_ms: int) -> list[Found]:
     """One round more: the calls of one answer, with what the tools said."""
     kept = tuple(call for call in calls if call.name not in now.policy.exempt_tools)
     if not kept:
-        return lane, []
+        return []
     key = digest(lane.topic, *sorted({call.key for call in kept}))
     names = " + ".join(dict.fromkeys(call.name for call in kept))
     has_failed = all(call.outcome is Outcome.FAILED for call in kept)
     is_patient = any(call.outcome is Outcome.WAITING for call in kept) or (lane.may_wait and not has_failed)
     is_paused = now.is_paused and not has_failed
     beat = Beat(key, key, now.step.agent, names, mark, at_ms, is_patient, is_paused)
-    rhythm = after(lane.rounds, beat, now.policy)
-    pauses = _pauses(lane.pauses, beat) if has_failed else Pauses()
-    lane = lane._replace(rounds=rhythm, pauses=pauses)
-    cycle = rhythm.cycle(_rounds_enough(lane, now.policy))
+    lane.rounds = after(lane.rounds, beat, now.policy)
+    lane.pauses = _pauses(lane.pauses, beat) if has_failed else Pauses()
+    cycle = lane.rounds.cycle(_rounds_enough(lane, now.policy))
     found = [_repeated_calls(cycle, has_failed=has_failed)] if cycle else []
     for look in (_failing, _stuck, _empty):
-        lane, more = look(lane, now, kept, beat)
-        found += more
-    return lane, found
+        found += look(lane, now, kept, beat)
+    return found
 
 
 def _pauses(pauses: Pauses, beat: Beat) -> Pauses:
@@ -118,52 +115,53 @@ def _repeated_calls(cycle: Cycle, *, has_failed: bool) -> Found:
     )
 
 
-def _failing(lane: Lane, now: Now, calls: Round, beat: Beat) -> tuple[Lane, list[Found]]:
+def _failing(lane: Lane, now: Now, calls: Round, beat: Beat) -> list[Found]:
     """One tool that fails with one error whatever it is called with."""
     errors = {(call.name, call.error) for call in calls}
     if len(errors) != 1 or not calls[0].error:
-        return lane._replace(failing=Streak()), []
+        lane.failing = NO_STREAK
+        return []
     key = digest(lane.topic, *errors.pop())
-    streak = lane.failing
-    streak = streak._replace(times=streak.times + 1) if streak.key == key else Streak(key, 1, beat.mark)
-    lane = lane._replace(failing=streak)
+    lane.failing = streak = lane.failing.next() if lane.failing.key == key else Streak(key, 1, beat.mark)
     if streak.times < now.policy.failing_calls_min or _backs_off(lane):
-        return lane, []
+        return []
     why = f"{beat.name} failed {came(streak.times)} in a row with the same error, whatever its arguments."
-    return lane, [Found(LoopType.FAILING_CALLS, UNSURE, (beat,), Kind.TOOL, streak.times, streak.since, why)]
+    return [Found(LoopType.FAILING_CALLS, UNSURE, (beat,), Kind.TOOL, streak.times, streak.since, why)]
 
 
-def _stuck(lane: Lane, now: Now, calls: Round, beat: Beat) -> tuple[Lane, list[Found]]:
+def _stuck(lane: Lane, now: Now, calls: Round, beat: Beat) -> list[Found]:
     """One call that fails in the same way again and again, whatever else was tried in between."""
     found: list[Found] = []
     for call in calls:
+        if call.outcome is not Outcome.FAILED and not lane.stuck:
+            continue
         asked = digest(lane.topic, call.name, call.arguments)
-        before = next((streak for streak in lane.stuck if streak.key.startswith(asked)), Streak())
+        before = next((streak for streak in lane.stuck if streak.key.startswith(asked)), NO_STREAK)
         kept = tuple(streak for streak in lane.stuck if streak is not before)
         if call.outcome is Outcome.FAILED:
             key = asked + call.error
-            streak = before._replace(times=before.times + 1) if before.key == key else Streak(key, 1, beat.mark)
+            streak = before.next() if before.key == key else Streak(key, 1, beat.mark)
             kept = (*kept, streak)[-_STUCK_KEPT:]
             if streak.times >= now.policy.stuck_calls_min and not _backs_off(lane):
                 why = f"{call.name} was called with the same arguments and failed in the same way {came(streak.times)}."
                 beats = (beat._replace(name=call.name),)
                 found = [Found(LoopType.FAILING_CALLS, UNSURE, beats, Kind.TOOL, streak.times, streak.since, why)]
-        lane = lane._replace(stuck=kept)
-    return lane, found
+        lane.stuck = kept
+    return found
 
 
-def _empty(lane: Lane, now: Now, calls: Round, beat: Beat) -> tuple[Lane, list[Found]]:
+def _empty(lane: Lane, now: Now, calls: Round, beat: Beat) -> list[Found]:
     """One tool that finds nothing, called with words that it was called with before, in another order or choice."""
     call = calls[0]
     if len(calls) != 1 or call.outcome is not Outcome.EMPTY or not call.words or beat.is_paused or beat.is_patient:
-        return lane._replace(empty=Streak()), []
+        lane.empty = NO_STREAK
+        return []
     key = digest(lane.topic, call.name)
     streak = lane.empty if lane.empty.key == key else Streak(key, 0, beat.mark)
     is_known = set(streak.words).issuperset(call.words)
     words = tuple(sorted({*streak.words, *call.words}))[:_SEARCH_WORDS_KEPT]
-    streak = Streak(key, max(streak.times + is_known, 1), streak.since, words)
-    lane = lane._replace(empty=streak)
+    lane.empty = streak = Streak(key, max(streak.times + is_known, 1), streak.since, words)
     if not is_known or streak.times <= now.policy.empty_calls_min:
-        return lane, []
+        return []
     why = f"{beat.name} found nothing {came(streak.times)}, asked in the same words."
-    return lane, [Found(LoopType.EMPTY_CALLS, UNSURE, (beat,), Kind.TOOL, streak.times, streak.since, why)]
+    return [Found(LoopType.EMPTY_CALLS, UNSURE, (beat,), Kind.TOOL, streak.times, streak.since, why)]

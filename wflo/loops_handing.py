@@ -5,8 +5,6 @@ What one agent did until another had its turn is a visit; visits in a cycle, wit
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 from wflo.loops_checks import Found, Now, after, passes, swing
 from wflo.loops_memory import Lane, LoopMemory, Visit
 from wflo.loops_outcomes import Outcome
@@ -15,34 +13,32 @@ from wflo.loops_text import digest
 from wflo.spans import Kind
 
 
-def visited(memory: LoopMemory, now: Now, name: str, lane: Lane) -> tuple[LoopMemory, list[Found]]:
+def visited(memory: LoopMemory, now: Now, name: str, lane: Lane) -> list[Found]:
     """One step more of the agent whose lane is ``name``: it goes on with its visit, or ends another's."""
     found: list[Found] = []
+    if memory.visit.lane != name:
+        found = _ended(memory, now) if memory.visit.content else []
+        memory.visit = Visit(name, now.step.agent or name, "", now.mark)
     visit = memory.visit
-    if visit.lane != name:
-        if visit.content:
-            memory, found = _ended(memory, now)
-        visit = Visit(name, now.step.agent or name, "", now.mark)
     content, is_patient = _content(now, lane)
     if content:
-        visit = visit._replace(content=digest(visit.content, content), is_patient=visit.is_patient or is_patient)
-    return replace(memory, visit=visit), found
+        content = digest(visit.content, content)
+        memory.visit = Visit(name, visit.agent, content, visit.mark, visit.is_patient or is_patient)
+    return found
 
 
-def _ended(memory: LoopMemory, now: Now) -> tuple[LoopMemory, list[Found]]:
-    visit = memory.visit
+def _ended(memory: LoopMemory, now: Now) -> list[Found]:
+    visit, policy = memory.visit, now.policy
     key = digest(visit.lane, visit.content)
     beat = Beat(key, key, visit.agent, "", visit.mark, visit.mark.at_ms, visit.is_patient)
-    rhythm = after(memory.visits, beat, now.policy)
-    policy = now.policy
+    memory.visits = after(memory.visits, beat, policy)
 
     def is_enough(cycle: Cycle) -> bool:
         agents = {one.agent for one in cycle.beats}
         return len(agents) > 1 and cycle.passes >= passes(cycle, policy.tool_cycle_passes_min, policy)
 
-    cycle = rhythm.cycle(is_enough)
-    found = [swing(cycle, "hand-overs", Kind.AGENT)._replace(is_across=True)] if cycle else []
-    return replace(memory, visits=rhythm), found
+    cycle = memory.visits.cycle(is_enough)
+    return [swing(cycle, "hand-overs", Kind.AGENT)._replace(is_across=True)] if cycle else []
 
 
 def _content(now: Now, lane: Lane) -> tuple[str, bool]:

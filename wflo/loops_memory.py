@@ -1,4 +1,4 @@
-"""LoopMemory: all the detector needs to know of a run's past. Small, frozen, and a JSON-able dict when it is stored.
+"""LoopMemory: all the detector needs to know of a run's past. Small, and a JSON-able dict when it is stored.
 
 It holds hashes, sets of hashed words, names of agents and tools, and sums of money. A run of any length takes a few kilobytes
 for each agent.
@@ -7,8 +7,9 @@ for each agent.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from decimal import Decimal
+from operator import attrgetter
 from typing import Any, NamedTuple
 
 from wflo.loops_outcomes import Outcome
@@ -54,6 +55,9 @@ class Streak(NamedTuple):
     since: Mark = Mark()
     words: Sketch = ()
 
+    def next(self) -> Streak:
+        return self._replace(times=self.times + 1)
+
     def row(self) -> Row:
         return [self.key, self.times, self.since.row(), list(self.words)] if self.times else []
 
@@ -63,6 +67,9 @@ class Streak(NamedTuple):
             return cls()
         key, times, since, words = row
         return cls(key, times, Mark.of(since), tuple(words))
+
+
+NO_STREAK = Streak()
 
 
 class Pauses(NamedTuple):
@@ -104,8 +111,9 @@ class Talk(NamedTuple):
     may_wait: bool = False  # it was asked to
 
 
-class Lane(NamedTuple):
-    """One agent of the run."""
+@dataclass(slots=True)
+class Lane:
+    """One agent of the run. Only a copy of it is ever changed, while a step is taken in."""
 
     calls: int = 0  # of a model
     spent_usd: Decimal = Decimal(0)
@@ -136,26 +144,17 @@ class Lane(NamedTuple):
     def may_wait(self) -> bool:
         return self.talks[-1].may_wait if self.talks else False
 
-    def cleared(self) -> Lane:
+    def copied(self) -> Lane:
+        return Lane(*_lane_values(self))
+
+    def clear(self) -> None:
         """Something changed: what came before repeats nothing. Money and topic stay."""
-        return Lane(
-            calls=self.calls,
-            spent_usd=self.spent_usd,
-            unpriced=self.unpriced,
-            asked=self.asked,
-            last_step=self.last_step,
-            talks=self.talks,
-        )
+        kept = (self.calls, self.spent_usd, self.unpriced, self.asked, self.last_step, self.talks)
+        self.__init__(*kept)  # type: ignore[misc]
 
     def row(self) -> dict[str, Any]:
         return {
-            "sums": [
-                self.calls,
-                str(self.spent_usd),
-                self.unpriced,
-                self.asked.row(),
-                self.last_step,
-            ],
+            "sums": [self.calls, str(self.spent_usd), self.unpriced, self.asked.row(), self.last_step],
             "talks": [list(talk) for talk in self.talks],
             "turns": [seen.row() for seen in self.turns],
             "rhythms": [rhythm.row() for rhythm in (self.requests, self.pairs, self.shapes, self.rounds)],
@@ -197,6 +196,9 @@ class Lane(NamedTuple):
         )
 
 
+_lane_values = attrgetter(*(one.name for one in fields(Lane)))
+
+
 class Visit(NamedTuple):
     """What one agent did since another one had its turn."""
 
@@ -215,9 +217,10 @@ class Visit(NamedTuple):
         return cls(lane, agent, content, Mark.of(mark), bool(is_patient))
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class LoopMemory:
-    """What is known of one root run. ``LoopMemory()`` is that of a run that begins."""
+    """What is known of one root run. ``LoopMemory()`` is that of a run that begins. Who holds one never sees it change:
+    ``wflo.loops.advance`` gives another."""
 
     steps: int = 0
     spent_usd: Decimal = Decimal(0)
@@ -226,7 +229,18 @@ class LoopMemory:
     tools_from: str = ""  # "requests" or "spans": who told of a tool's call first; the other one repeats it
     visit: Visit = Visit()
     visits: Rhythm = Rhythm()
-    lanes: Mapping[str, Lane] = field(default_factory=dict)  # by agent, or by a system prompt's hash
+    lanes: dict[str, Lane] = field(default_factory=dict)  # by agent, or by a system prompt's hash
+
+    def with_step_of(self, step: Step) -> tuple[LoopMemory, str, Lane]:
+        """A copy to be changed, with a copy of the lane whose step it is, and that lane's name."""
+        name = self._name_of(step)
+        lane = self.lanes[name].copied() if name in self.lanes else Lane()
+        lane.last_step = self.steps + 1
+        memory = LoopMemory(*_memory_values(self))
+        memory.lanes = {**self.lanes, name: lane}
+        while len(memory.lanes) > LANES_MAX:
+            del memory.lanes[min(memory.lanes, key=lambda key: memory.lanes[key].last_step)]
+        return memory, name, lane
 
     def to_dict(self) -> dict[str, Any]:
         """As JSON can hold it; money as text."""
@@ -247,9 +261,9 @@ class LoopMemory:
         """What ``to_dict`` gave, ``{}`` for a run that begins. Raises ValueError for anything else."""
         if not data:
             return cls()
+        if data.get("version") != VERSION:
+            raise ValueError(f"a memory of version {data.get('version')}, not {VERSION}")
         try:
-            if data["version"] != VERSION:
-                raise ValueError(f"a memory of version {data['version']}, not {VERSION}")
             return cls(
                 data["steps"],
                 Decimal(data["usd"]),
@@ -260,10 +274,10 @@ class LoopMemory:
                 Rhythm.of(data["visits"]),
                 {str(name): Lane.of(lane) for name, lane in data["lanes"].items()},
             )
-        except (KeyError, TypeError, AttributeError, ArithmeticError, IndexError) as error:
+        except (KeyError, TypeError, ValueError, AttributeError, ArithmeticError, IndexError) as error:
             raise ValueError(f"no memory of loops: {error!r}") from error
 
-    def lane_of(self, step: Step) -> str:
+    def _name_of(self, step: Step) -> str:
         """Whose step it is: the agent's; where none is named, of whoever has this system prompt, and a tool's call of
         the unnamed one who asked last."""
         if step.agent:
@@ -273,8 +287,5 @@ class LoopMemory:
         unnamed = [name for name in self.lanes if name.startswith(UNNAMED)]
         return max(unnamed, key=lambda name: self.lanes[name].asked.step, default="")
 
-    def with_lane(self, name: str, lane: Lane) -> dict[str, Lane]:
-        lanes = {**self.lanes, name: lane}
-        while len(lanes) > LANES_MAX:
-            del lanes[min(lanes, key=lambda key: lanes[key].last_step)]
-        return lanes
+
+_memory_values = attrgetter(*(one.name for one in fields(LoopMemory)))

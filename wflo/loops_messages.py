@@ -113,7 +113,7 @@ def _of_parts(role: str, content: Any) -> Said:
     calls: list[Asked] = []
     results: list[Told] = []
     for part in _list(content):
-        kind = part.get("type") if isinstance(part, Mapping) else None
+        kind = _kind(part)
         if kind in _SILENT:
             continue
         if kind in _CALLS:
@@ -126,7 +126,7 @@ def _of_parts(role: str, content: Any) -> Said:
 
 
 def _add_item(said: list[Said], item: Mapping[str, Any]) -> None:
-    kind = item.get("type")
+    kind = _kind(item)
     last = said[-1] if said else None
     if kind in _SILENT:
         return
@@ -159,11 +159,7 @@ def _told(part: Mapping[str, Any]) -> Told:
 
 def _value(content: Any) -> Any:
     """A tool's answer: a list of texts is one text, everything else is what it is."""
-    if (
-        isinstance(content, list)
-        and content
-        and all(isinstance(p, Mapping) and p.get("type") in _TEXTS for p in content)
-    ):
+    if isinstance(content, list) and content and all(_kind(part) in _TEXTS for part in content):
         return "\n".join(_text(part) for part in content)
     return content
 
@@ -176,12 +172,17 @@ def _text(part: Any, depth: int = 0) -> str:
         return "\n".join(filter(None, (_text(inner, depth + 1) for inner in part)))
     if isinstance(part, Mapping):
         for key in ("text", "content", "refusal"):
-            if isinstance(part.get(key), str) and (part.get("type") in _TEXTS or part.get("type") is None):
+            if isinstance(part.get(key), str) and (_kind(part) in _TEXTS or part.get("type") is None):
                 return str(part[key])
     try:
         return "" if part is None else json.dumps(part, sort_keys=True, default=str)
     except (TypeError, ValueError, RecursionError):
         return str(part)
+
+
+def _kind(part: Any) -> str:
+    kind = part.get("type") if isinstance(part, Mapping) else None
+    return kind if isinstance(kind, str) else ""
 
 
 def _role(role: Any) -> str:

@@ -27,7 +27,7 @@ class Outcome(StrEnum):
 
 
 _FAILURE = re.compile(
-    r"^\W*(?:tool |command |api |http |internal |unexpected |runtime |an? )*"
+    r"^\W*(?:tool |command |api |http |internal |unexpected |runtime |mcp |an? )*"
     r"(?:error|exception|traceback|failed|failure|fatal|invalid|unauthori[sz]ed|forbidden|timeout|timed out|panic"
     r"|(?:permission|access) denied|[45]\d\d (?:\w+ )*error|http/?[\d.]* [45]\d\d|\w*(?:error|exception)\b:)"
 )
@@ -107,11 +107,9 @@ def outcome_of(name: str, value: Any, *, is_error: bool = False) -> Outcome:
     text = value if isinstance(value, str) else dumped(value)
     if is_patient(name) and not _FINAL.search(text[:TEXT_READ_MAX].lower()):
         return Outcome.WAITING
-    if _says_nothing(value, text):
-        return Outcome.EMPTY
     if _says_not_yet(value, text):
         return Outcome.WAITING
-    return Outcome.OK
+    return Outcome.EMPTY if _says_nothing(value, text) else Outcome.OK
 
 
 def says_wait(text: str) -> bool:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, fields, replace
 from enum import StrEnum
+from typing import Any
 
 TURNS_KEPT = 10  # model calls of one agent that are compared
 SIMILAR_TURNS_KEPT = 3  # of which so many keep their words
@@ -69,13 +71,46 @@ class LoopPolicy:
         counts = ("exact_repeats_max", "samples_max", "parallel_max", "polls_max", "backoff_passes_max")
         if any(getattr(self, name) < 1 for name in counts):
             raise ValueError(f"one of {', '.join(counts)} is below 1")
-        passes = ("passes_min", "nonce_passes_min", "cycle_passes_min", "tool_cycle_passes_min", "same_answers_min")
+        passes = (
+            *("passes_min", "nonce_passes_min", "cycle_passes_min", "tool_cycle_passes_min", "same_answers_min"),
+            *("failing_calls_min", "stuck_calls_min", "calls_alone_min"),
+        )
         if any(getattr(self, name) < 2 for name in passes):
             raise ValueError(f"one of {', '.join(passes)} is below 2: what happens once is no loop")
+        if max(self.exact_repeats_max, self.samples_max) >= TURNS_KEPT:
+            raise ValueError(f"only {TURNS_KEPT} requests are kept: exact_repeats_max and samples_max must be fewer")
         if not 1 <= self.cycle_length_max <= CYCLE_LENGTH_LIMIT:
             raise ValueError(f"cycle_length_max is not between 1 and {CYCLE_LENGTH_LIMIT}")
         if not 0 < self.similarity_min <= 1:
             raise ValueError("similarity_min is not between 0 and 1")
+
+    def changed(self, given: Mapping[str, Any]) -> LoopPolicy:
+        """This policy with the fields that a JSON object sets, by their names here.
+
+        Raises ValueError for a name that is none, or a value that cannot be.
+        """
+        known = {one.name: one for one in fields(self)}
+        values: dict[str, Any] = {}
+        for name, value in given.items():
+            if name not in known:
+                raise ValueError(f"no field of a loop policy: {name}")
+            values[name] = self._read(name, value)
+        return replace(self, **values)
+
+    def _read(self, name: str, value: Any) -> Any:
+        if name == "strongest":
+            return Action(value)
+        if name == "exempt_tools":
+            if not isinstance(value, list | tuple | set | frozenset) or not all(isinstance(one, str) for one in value):
+                raise ValueError("exempt_tools is no list of names")
+            return frozenset(value)
+        is_truth = name == "is_on"
+        is_share = name in ("block_confidence", "similarity_min")
+        wanted = bool if is_truth else (int, float) if is_share else int
+        is_unset = value is None and name == "iterations_max"
+        if not is_unset and (not isinstance(value, wanted) or (isinstance(value, bool) and not is_truth)):
+            raise ValueError(f"{name} cannot be {value!r}")
+        return value
 
     def action(self, confidence: float) -> Action:
         """The strongest thing this policy does about a loop it is so sure of."""

@@ -106,8 +106,7 @@ class Rhythm(NamedTuple):
                 stretches.append(_NONE)
             else:
                 since = so_far.since if so_far.length else earlier.mark
-                is_paused = so_far.is_paused or earlier.is_paused or beat.is_paused
-                stretches.append(Stretch(so_far.length + 1, since, is_paused))
+                stretches.append(Stretch(so_far.length + 1, since, so_far.is_paused or beat.is_paused))
         return Rhythm((*self.beats, beat)[-length_max:], tuple(stretches))
 
     def cycle(self, is_enough: Callable[[Cycle], bool]) -> Cycle | None:
@@ -132,7 +131,7 @@ class Rhythm(NamedTuple):
         beats, stretches = row
         return cls(
             tuple(Beat.of(beat) for beat in beats),
-            tuple(Stretch(int(one[0]), Mark.of(one[1])) if one else _NONE for one in stretches),
+            tuple(Stretch(int(one[0]), Mark.of(one[1]), bool(one[2])) if one else _NONE for one in stretches),
         )
 
 

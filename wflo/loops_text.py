@@ -17,6 +17,7 @@ TEXT_READ_MAX = 4_000  # characters that are masked and split into words; what l
 WORDS_KEPT = 128
 _ARGUMENT_LENGTH_MIN = 3  # shorter ones are parts of other words
 JSON_READ_MAX = 32_000  # characters of JSON that are read; longer ones are text
+_TOO_DEEP = "nested too deep to be compared"
 DEPTH_MAX = 40  # of arguments; deeper ones count as they are printed
 
 Sketch = tuple[int, ...]  # ascending, at most WORDS_KEPT
@@ -194,8 +195,10 @@ def dumped(value: Any) -> str:
     """The value as JSON with sorted keys, else as Python prints it. Never raises."""
     try:
         return json.dumps(value, sort_keys=True, ensure_ascii=False, separators=(", ", ": "), default=str)
-    except (ValueError, TypeError, RecursionError):
+    except (ValueError, TypeError):
         return str(value)
+    except RecursionError:
+        return _TOO_DEEP
 
 
 def _without(value: Any, keys: frozenset[str], depth: int) -> Any:

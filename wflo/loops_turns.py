@@ -69,6 +69,7 @@ def llm_step(
     *,
     agent: str = "",
     model: str = "",
+    options: Mapping[str, Any] | None = None,
     started_ns: int = 0,
     ended_ns: int = 0,
     cost_usd: Decimal | None = None,
@@ -76,14 +77,14 @@ def llm_step(
     attempt: int = 0,
 ) -> Step:
     """A model's call that a span recorded. ``asked`` and ``answered``: messages with ``role`` and ``parts``; no message
-    at all means that none was recorded."""
+    at all means that none was recorded. ``options``: temperature and the like, as a request has them."""
     said = recorded_messages(asked)
     told = recorded_messages(answered or ())
     return Step(
         kind=Kind.LLM,
         agent=agent,
         name=model,
-        fingerprint=fingerprint(said, {"model": model}) if said else None,
+        fingerprint=fingerprint(said, {"model": model} | dict(options or {})) if said else None,
         answer=answer(told) if told else None,
         started_ns=started_ns,
         ended_ns=ended_ns,
@@ -119,7 +120,7 @@ def fingerprint(said: list[Said], options: Mapping[str, Any]) -> Fingerprint:
         rounds=tuple(told),
         round_count=len(rounds),
         samples=samples if isinstance(samples, int) else 1,
-        is_patient=not rounds and says_wait(spoken),
+        is_patient=not rounds and says_wait(text.nonceless(text.cut(spoken))),
         tells_failure=says_failed(spoken.removeprefix("Observation:")),
         may_wait=asks_for_patience(topic),
     )
@@ -144,9 +145,10 @@ def _turn_start(said: list[Said]) -> int:
     """Where the newest turn begins: after the last answer in words. Such answers at the very end, a beginning put into
     the model's mouth or what another agent said, belong to the turn."""
     start = len(said)
-    while start and said[start - 1].is_answer:
+    first = next((place for place, one in enumerate(said) if one.role != "system"), start)
+    while start > first and said[start - 1].is_answer:
         start -= 1
-    while start and not said[start - 1].is_answer:
+    while start > first and not said[start - 1].is_answer:
         start -= 1
     return start
 
