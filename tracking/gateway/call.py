@@ -85,7 +85,7 @@ async def _begin(asked: Asked) -> Begun:
         try:
             held, upstream, course = await _attempt(asked, route, attempt)
         except UpstreamFailed as error:
-            if not failures.is_retryable(error):
+            if not failures.is_retryable(error, on_auth=routes.fallback_on_auth):
                 raise
             failure = error
             failed.append(route.model)

@@ -229,7 +229,7 @@ def _span(asked: Asked, route: Route, seen: Seen, owed: Bill | None, course: Cou
         finish_reason=seen.finish_reason or None,
         first_token_ms=None if course.first_ns is None else (course.first_ns - course.started_ns) / 1e6,
         purpose=asked.purpose or None,
-        attempt=course.attempt or None,
+        attempt=course.attempt + 1 if course.attempt or course.error else None,
         session_id=asked.session or None,
         user_id=asked.user or None,
         metadata=asked.metadata or None,

@@ -1,7 +1,8 @@
 """A name -> deployments in the order to try them.
 
-A name is a group of the team's, or one granted to it, or a model by its own name, which is a group of one. What a name
-resolves to is remembered for ``LIMITS["route_cache_seconds"]``, so that an ordinary call asks no database for it.
+A name is an alias of another name, a group of the team's or one granted to it, or a model by its own name, which is a
+group of one; looked for in this order. What a name resolves to is remembered for ``LIMITS["route_cache_seconds"]``, so
+that an ordinary call asks no database for it.
 """
 
 from __future__ import annotations
@@ -80,12 +81,14 @@ class Route:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Routes:
-    """What a name resolved to. ``group`` is '' for a model called by its own name."""
+    """What a name resolved to: ``meant`` is the name an alias stands for, ``group`` '' for a model called by its own."""
 
     asked: str
+    meant: str
     group: str
     cache_seconds: int
     deployments: tuple[Route, ...]
+    fallback_on_auth: bool = False
 
     def in_order(self) -> list[Route]:
         """By priority; among equals by lot, weighted (Efraimidis and Spirakis, 2006)."""
@@ -101,16 +104,24 @@ _known: dict[tuple[int, str], tuple[float, Routes]] = {}
 
 async def resolve(caller: Caller, model: str) -> Routes:
     """Raises ModelNotAllowed, ModelUnknown, Unavailable."""
-    if caller.allowed_models and model not in caller.allowed_models and not _is_allowed(caller, model):
-        raise ModelNotAllowed(
-            f'The key "{caller.name}" may not call "{model}". It may call: {", ".join(sorted(caller.allowed_models))}.',
-            field="model",
-        )
-    asked = (caller.team_id, model)
+    is_allowed = not caller.allowed_models or _is_allowed(caller, model)
+    try:
+        routes = await _remembered(caller.team_id, model)
+    except ModelUnknown:
+        if is_allowed:
+            raise
+        raise _not_allowed(caller, model) from None
+    if not is_allowed and not _is_allowed(caller, routes.meant):
+        raise _not_allowed(caller, model)
+    return routes
+
+
+async def _remembered(team_id: int, model: str) -> Routes:
+    asked = (team_id, model)
     found = _known.get(asked)
     if found is not None and found[0] > time.monotonic():
         return found[1]
-    routes = await _looked_up(caller.team_id, model)
+    routes = await _looked_up(team_id, model)
     if len(_known) >= ROUTES_REMEMBERED:
         _known.clear()
     _known[asked] = (time.monotonic() + settings.LIMITS["route_cache_seconds"], routes)
@@ -123,36 +134,55 @@ def forget() -> None:
 
 
 async def names(caller: Caller) -> list[tuple[str, int]]:
-    """(name, Unix time it was made) of every group the key may call."""
+    """(name, Unix time it was made) of every group and alias the key may call."""
     sql = Statement(statements("gateway")["names"], {"team": caller.team_id}, list)
     rows: list[Any] = await pool.do(sql)
-    return [(name, made) for name, made in rows if not caller.allowed_models or name in caller.allowed_models]
+    found = {name: made for name, made, meant in rows if not caller.allowed_models or _is_allowed(caller, name, meant)}
+    return list(found.items())
 
 
-def _is_allowed(caller: Caller, model: str) -> bool:
-    """A model under another spelling of its name."""
-    return normalise(model) in {normalise(allowed) for allowed in caller.allowed_models}
+def _is_allowed(caller: Caller, *names: str) -> bool:
+    """By one of its names, under another spelling too."""
+    if any(name in caller.allowed_models for name in names):
+        return True
+    allowed = {normalise(name) for name in caller.allowed_models}
+    return any(normalise(name) in allowed for name in names)
+
+
+def _not_allowed(caller: Caller, model: str) -> ModelNotAllowed:
+    return ModelNotAllowed(
+        f'The key "{caller.name}" may not call "{model}". It may call: {", ".join(sorted(caller.allowed_models))}.',
+        field="model",
+    )
 
 
 async def _looked_up(team_id: int, model: str) -> Routes:
     parameters = {"team": team_id, "name": model}
     rows = await pool.do(Statement(statements("gateway")["routes"], parameters, _own_group))
-    if rows:
-        deployments = [row for row in rows if row[3] is not None]
-        if not deployments:
-            raise ModelUnknown(f'The model group "{model}" has no active deployment.', field="model")
-        routes = [await _deployed(team_id, row) for row in deployments]
-        return Routes(asked=model, group=rows[0][1], cache_seconds=rows[0][2], deployments=tuple(routes))
-    return Routes(asked=model, group="", cache_seconds=0, deployments=(await _direct(team_id, model),))
+    meant, group, cache_seconds, fallback_on_auth, *_ = rows[0]
+    if group is None:
+        direct = await _direct(team_id, meant)
+        return Routes(asked=model, meant=meant, group="", cache_seconds=0, deployments=(direct,))
+    deployments = [row[4:] for row in rows if row[4] is not None]
+    if not deployments:
+        raise ModelUnknown(f'The model group "{meant}" has no active deployment.', field="model")
+    return Routes(
+        asked=model,
+        meant=meant,
+        group=meant,
+        cache_seconds=cache_seconds,
+        deployments=tuple([await _deployed(team_id, row) for row in deployments]),
+        fallback_on_auth=fallback_on_auth,
+    )
 
 
 def _own_group(rows: Sequence[tuple[Any, ...]]) -> list[tuple[Any, ...]]:
     """Of a group of the team's and one of the installation's with the same name, the team's."""
-    return [row for row in rows if row[0] == rows[0][0]]
+    return [row for row in rows if row[1] == rows[0][1]]
 
 
 async def _deployed(team_id: int, row: tuple[Any, ...]) -> Route:
-    _, _, _, id, model, api_base, sealed_key, priority, weight, rpm, tpm, timeout = row
+    id, model, api_base, sealed_key, priority, weight, rpm, tpm, timeout = row
     provider, _, name = model.partition("/")
     base, key = api_base, sealed.unseal(bytes(sealed_key)) if sealed_key else ""
     if not name:

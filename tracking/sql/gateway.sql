@@ -32,13 +32,19 @@ INSERT INTO tracking_refusal (team_id, id, at, code, status, message, details, k
 VALUES (%(team)s::bigint, %(id)s::uuid, now(), %(code)s::text, %(status)s::int, %(message)s::text, %(details)s::jsonb, %(key)s::text, %(run)s::text, %(agent)s::text, %(user)s::text, %(model)s::text)
 ON CONFLICT DO NOTHING RETURNING 1;
 
--- routes: the groups a team may name, with what is behind them.
-SELECT g.id, g.name, g.cache_seconds, d.id, d.model, d.api_base, d.sealed_key, d.priority, d.weight, d.rpm, d.tpm, d.timeout_seconds
-FROM tracking_modelgroup g
-LEFT JOIN tracking_deployment d ON d.group_id = g.id AND d.is_active
-WHERE g.is_active AND g.name = %(name)s
+-- routes: what a team means by a name: another's, where it is an alias; then the group of that name, with what is behind it.
+WITH meant AS (
+  SELECT coalesce((SELECT a.target FROM tracking_modelalias a
+                   WHERE a.name = %(name)s AND (a.team_id = %(team)s OR a.team_id IS NULL)
+                   ORDER BY a.team_id NULLS LAST LIMIT 1), %(name)s::text) AS name
+)
+SELECT meant.name, g.id, g.cache_seconds, g.fallback_on_auth, d.id, d.model, d.api_base, d.sealed_key, d.priority, d.weight,
+       d.rpm, d.tpm, d.timeout_seconds
+FROM meant
+LEFT JOIN tracking_modelgroup g ON g.name = meant.name AND g.is_active
   AND (g.team_id = %(team)s OR g.team_id IS NULL AND EXISTS (
     SELECT 1 FROM tracking_modelgroup_teams t WHERE t.modelgroup_id = g.id AND t.team_id = %(team)s))
+LEFT JOIN tracking_deployment d ON d.group_id = g.id AND d.is_active
 ORDER BY g.team_id NULLS LAST, d.priority, d.created_at;
 
 -- credential: a provider's key for a team without one on the deployment; the organization's own first.
@@ -47,21 +53,16 @@ WHERE c.is_active AND c.provider = %(provider)s
   AND (c.organization_id IS NULL OR c.organization_id = (SELECT organization_id FROM tracking_team WHERE id = %(team)s))
 ORDER BY c.organization_id NULLS LAST LIMIT 1;
 
--- names: what a team may name as a model.
-SELECT g.name, extract(epoch FROM g.created_at)::bigint FROM tracking_modelgroup g
+-- names: what a team may name as a model, and what is meant by it.
+SELECT g.name, extract(epoch FROM g.created_at)::bigint, g.name FROM tracking_modelgroup g
 WHERE g.is_active AND (g.team_id = %(team)s OR g.team_id IS NULL AND EXISTS (
     SELECT 1 FROM tracking_modelgroup_teams t WHERE t.modelgroup_id = g.id AND t.team_id = %(team)s))
-ORDER BY g.name;
-
--- store_response: an answer that its provider keeps.
-INSERT INTO tracking_storedresponse (team_id, id, model, deployment, tokens, made_at)
-VALUES (%(team)s, %(id)s, %(model)s, %(deployment)s, %(tokens)s, now()) ON CONFLICT DO NOTHING RETURNING id;
-
--- stored_response: one of the team's.
-SELECT model, deployment, tokens FROM tracking_storedresponse WHERE team_id = %(team)s AND id = %(id)s;
-
--- forget_response: its provider keeps it no longer.
-DELETE FROM tracking_storedresponse WHERE team_id = %(team)s AND id = %(id)s RETURNING id;
+UNION
+SELECT a.name, extract(epoch FROM a.created_at)::bigint, a.target FROM tracking_modelalias a
+WHERE a.team_id = %(team)s OR a.team_id IS NULL AND NOT EXISTS (  -- a group that was not granted is not told of
+  SELECT 1 FROM tracking_modelgroup g WHERE g.name = a.target AND g.team_id IS NULL AND NOT EXISTS (
+    SELECT 1 FROM tracking_modelgroup_teams t WHERE t.modelgroup_id = g.id AND t.team_id = %(team)s))
+ORDER BY 1;
 
 -- kill: refuse every later call of a run.
 INSERT INTO tracking_runcontrol (team_id, run, steps, cost_usd, tokens, started_at, last_at, killed_at, kill_reason, killed_by, version)
