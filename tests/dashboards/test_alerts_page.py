@@ -69,6 +69,16 @@ def test_open_alerts_are_shown_newest_first_with_what_to_do(admin: Client, team:
     assert re.search(r'<span class="count hot" data-alerts-count>3<span class="sr"> open', page)
 
 
+def test_what_an_alert_leads_to_is_there(admin: Client, team: Team) -> None:
+    for kind in ("errors", "latency", "spike", "unpriced"):
+        facts = {"models": ["house/7b"], "percent": 10, "spent_usd": "3", "usual_usd": "1"}
+        alerts.open_once(team, kind, "low", kind, agent="the ops", payload=facts)
+    paths = re.findall(r'<a href="([^"]+)"><b>', shown(admin, "/alerts"))
+    assert sorted(path.partition("?")[0] for path in paths) == ["/costs", "/prices", "/runs", "/runs"]
+    for path in paths:
+        shown(admin, path.replace("&amp;", "&"))
+
+
 def test_another_teams_alerts_are_not_shown(admin: Client, other_team: Team) -> None:
     open_some(other_team)
     assert "a loop" not in shown(admin, "/alerts?state=all")

@@ -95,7 +95,7 @@ SENTENCES = [
         Told("errors", {"percent": "12.3", "threshold": "5.000", "errors": 37, "calls": 300}, agent="ops"),
         "12.3% of ops's model calls fail",
         "37 of 300 calls; the rule says 5%. Look at what they say.",
-        "/runs?from=now-3h&agent=ops&flags=errors",
+        "/runs?from=now-3h&agent=ops&flags=error",
     ),
     (
         Told("latency", {"p95_ms": "7210", "threshold": 5000, "calls": 40, "since": "2026-11-26T13:00:00+00:00"}),

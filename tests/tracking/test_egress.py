@@ -129,6 +129,18 @@ def test_redirects_are_not_followed(receiver: HttpReceiver, settings: Settings) 
     assert [got.path for got in receiver.got] == ["/hook"]
 
 
+def test_a_name_is_looked_up_once_and_each_of_its_addresses_judged(
+    receiver: HttpReceiver, settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A name that answers otherwise the second time gains nothing: there is no second time."""
+    settings.WFLO_ALLOW_PRIVATE_EGRESS = LOOPBACK
+    stream = (socket.AF_INET, socket.SOCK_STREAM, 6, "")
+    answers = iter([[(*stream, ("10.0.0.1", receiver.port)), (*stream, ("127.0.0.1", receiver.port))]])
+    monkeypatch.setattr(socket, "getaddrinfo", lambda *_, **__: next(answers))
+    assert post(read_target(f"http://rebinding.example:{receiver.port}/"), b"{}", {}) == 204
+    assert receiver.got[0].headers["Host"] == f"rebinding.example:{receiver.port}"
+
+
 def test_a_long_answer_is_not_read_to_its_end(settings: Settings) -> None:
     settings.WFLO_ALLOW_PRIVATE_EGRESS = LOOPBACK
     with _peer(b"HTTP/1.1 200 OK\r\n\r\n", then=b"x" * 65536, times=2000) as (port, sent):

@@ -171,7 +171,7 @@ def _errors(facts: Mapping[str, Any], alert: Told) -> Words:
     title = f"{_plain(percent)}% of {_whose(alert)} model calls fail"
     what = f"{_plain(_number(facts.get('errors')))} of {_count(_number(facts.get('calls')), 'call')}{_since(facts)}"
     return Words(
-        title, f"{what}; the rule says {_plain(threshold)}%.", "Look at what they say.", _runs(alert, "errors")
+        title, f"{what}; the rule says {_plain(threshold)}%.", "Look at what they say.", _runs(alert, "error")
     )
 
 
