@@ -223,9 +223,9 @@ def adjust(
             actor=hand.actor.name, reason=why,
         )  # fmt: skip
         done = Adjusted(*row)
-        if done.spent_usd < 0 or done.spent_tokens < 0:
-            field = "usd" if done.spent_usd < 0 else "tokens"
-            raise Invalid("That is more than was spent in this window.", field=field)
+        for field, by, spent in (("usd", by_usd, done.spent_usd), ("tokens", by_tokens, done.spent_tokens)):
+            if by < 0 and spent < 0:
+                raise Invalid("That is more than was spent in this window.", field=field)
         _tell(fresh, team)
         audit.record(
             hand.actor, team, "budget.adjust", "budget", fresh.pk,
