@@ -343,6 +343,12 @@ def test_an_adjustment_that_makes_no_sense_moves_nothing(team: Team, given: dict
     assert not BudgetPeriod.objects.filter(spent_usd__lt=0).exists()
 
 
+def test_what_stands_below_nothing_may_be_put_right_upwards(team: Team) -> None:
+    budget = make(team, window="total")
+    spend(team, "-2")
+    assert budgets.adjust(budget, team, HAND, usd="0.5", reason="some of it").spent_usd == D("-1.5")
+
+
 def test_a_budget_of_many_is_adjusted_for_one_that_is_named(team: Team) -> None:
     budget = make(team, scope_kind="user", window="day")
     with pytest.raises(Invalid) as refused:
