@@ -304,32 +304,29 @@ def _raw_body(call: ModelCall) -> dict[str, Any]:
 
 def _raw_answer(call: ModelCall) -> loops.Answer:
     raw = call.answer["raw"]
-    if call.dialect == "anthropic":
-        return loops.anthropic_answer(raw)
     if call.dialect == "responses":
-        return loops.responses_answer({"output": raw})
-    return loops.chat_answer({"choices": [{"message": raw}]})
+        return loops.answer({"output": raw}, "responses")
+    return loops.answer(raw, "anthropic") if call.dialect == "anthropic" else _chat_answer(raw)
+
+
+def _chat_answer(message: dict[str, Any]) -> loops.Answer:
+    return loops.answer({"choices": [{"message": message}]})
 
 
 def request_step(call: ModelCall, door: str) -> Step:
     """The call as a gateway knows it when it is over."""
     if call.dialect is not None:
-        readers = {
-            "chat": loops.chat_fingerprint,
-            "anthropic": loops.anthropic_fingerprint,
-            "responses": loops.responses_fingerprint,
-        }
-        fingerprint, answer = readers[call.dialect](_raw_body(call)), _raw_answer(call)
+        fingerprint, answer = loops.fingerprint(_raw_body(call), call.dialect), _raw_answer(call)
     elif door == "chat":
         message = _chat({"role": "assistant", **call.answer})
-        fingerprint = loops.chat_fingerprint(chat_body(call))
-        answer = loops.chat_answer({"choices": [{"message": message}]})
+        fingerprint = loops.fingerprint(chat_body(call))
+        answer = _chat_answer(message)
     elif door == "anthropic":
-        fingerprint = loops.anthropic_fingerprint(anthropic_body(call))
-        answer = loops.anthropic_answer(_anthropic({"role": "assistant", **call.answer}))
+        fingerprint = loops.fingerprint(anthropic_body(call), "anthropic")
+        answer = loops.answer(_anthropic({"role": "assistant", **call.answer}), "anthropic")
     else:
-        fingerprint = loops.responses_fingerprint(responses_body(call))
-        answer = loops.responses_answer({"output": list(_items({"role": "assistant", **call.answer}))})
+        fingerprint = loops.fingerprint(responses_body(call), "responses")
+        answer = loops.answer({"output": list(_items({"role": "assistant", **call.answer}))}, "responses")
     return Step(
         kind=Kind.LLM,
         agent=call.agent,

@@ -5,8 +5,8 @@ The caller keeps one ``LoopMemory`` for each root run, so that sub-agents and ot
 * asks ``check(memory, step)`` before a call is made;
 * keeps ``advance(memory, step)`` once it was made, in the order in which steps began.
 
-``verdict(steps)`` is the same for all steps of a run at once. Steps are made of hashes (``wflo.loops_turns``,
-``wflo.loops_steps``): the rule never sees a text. Detectors: exact and normalised repetition, cycles by the period of the
+``verdict(steps)`` is the same for all steps of a run at once. A step is made of hashes: of a request and its answer by
+``fingerprint`` and ``answer``, of recorded calls by ``llm_step`` and ``tool_step``; the rule never sees a text. Detectors: exact and normalised repetition, cycles by the period of the
 sequence's end, likeness by Jaccard's index over sets of words.
 """
 
@@ -21,15 +21,7 @@ from wflo.loops_outcomes import Outcome
 from wflo.loops_policy import GATEWAY, INGEST, SDK, Action, LoopPolicy
 from wflo.loops_rhythm import Mark
 from wflo.loops_steps import Answer, Call, Fingerprint, Step, call_of, tool_step
-from wflo.loops_turns import (
-    anthropic_answer,
-    anthropic_fingerprint,
-    chat_answer,
-    chat_fingerprint,
-    llm_step,
-    responses_answer,
-    responses_fingerprint,
-)
+from wflo.loops_turns import answer, fingerprint, llm_step
 from wflo.loops_verdict import NO_LOOP, CycleStep, LoopType, Verdict
 from wflo.spans import Kind
 
@@ -50,15 +42,11 @@ __all__ = [
     "Step",
     "Verdict",
     "advance",
-    "anthropic_answer",
-    "anthropic_fingerprint",
+    "answer",
     "call_of",
-    "chat_answer",
-    "chat_fingerprint",
     "check",
+    "fingerprint",
     "llm_step",
-    "responses_answer",
-    "responses_fingerprint",
     "tool_step",
     "verdict",
 ]

@@ -15,6 +15,7 @@ from typing import Any
 
 TEXT_READ_MAX = 4_000  # characters that are masked and split into words; what lies between its ends counts as it is
 WORDS_KEPT = 128
+_ARGUMENTS_MAX = 50  # the longest, that are looked for in an error
 _ARGUMENT_LENGTH_MIN = 3  # shorter ones are parts of other words
 JSON_READ_MAX = 32_000  # characters of JSON that are read; longer ones are text
 _TOO_DEEP = "nested too deep to be compared"
@@ -171,7 +172,7 @@ def result_text(value: Any) -> str:
 def error_text(value: Any, arguments: Any) -> str:
     """A failure as text, without numbers, ids and the very arguments that the tool was called with."""
     text = cut(value if isinstance(value, str) else dumped(value)).lower()
-    for argument in sorted(_leaves(arguments), key=len, reverse=True):
+    for argument in sorted(_leaves(arguments), key=len, reverse=True)[:_ARGUMENTS_MAX]:
         if len(argument) >= _ARGUMENT_LENGTH_MIN:
             text = text.replace(argument.lower(), " ")
     return plain(numberless(_TIMES.sub(" ", text)))

@@ -29,20 +29,37 @@ _SAMPLING = ("model", "temperature", "top_p", "seed", "n")
 _CHAIN = ("previous_response_id", "conversation")
 
 
+def fingerprint(body: Mapping[str, Any], dialect: str = "chat") -> Fingerprint:
+    """Of a request as it was decoded from JSON. ``dialect``: chat, anthropic or responses; ValueError for another. Never
+    raises on odd shapes."""
+    readers = {"chat": chat_fingerprint, "anthropic": anthropic_fingerprint, "responses": responses_fingerprint}
+    if dialect not in readers:
+        raise ValueError(f"no dialect: {dialect}")
+    return readers[dialect](body)
+
+
+def answer(body: Mapping[str, Any], dialect: str = "chat") -> Answer:
+    """Of what the provider answered, in the same dialects."""
+    readers = {"chat": chat_answer, "anthropic": anthropic_answer, "responses": responses_answer}
+    if dialect not in readers:
+        raise ValueError(f"no dialect: {dialect}")
+    return readers[dialect](body)
+
+
 def chat_fingerprint(body: Mapping[str, Any]) -> Fingerprint:
-    """Of a request to ``/v1/chat/completions``, decoded from JSON. Never raises on odd shapes."""
-    return fingerprint(chat_messages(body), body)
+    """Of a request to ``/v1/chat/completions``, decoded from JSON."""
+    return fingerprint_of(chat_messages(body), body)
 
 
 def anthropic_fingerprint(body: Mapping[str, Any]) -> Fingerprint:
     """Of a request to Anthropic's ``/v1/messages``."""
-    return fingerprint(anthropic_messages(body), body)
+    return fingerprint_of(anthropic_messages(body), body)
 
 
 def responses_fingerprint(body: Mapping[str, Any]) -> Fingerprint:
     """Of a request to ``/v1/responses``. One that goes on from ``previous_response_id`` tells answers of tools without
     their calls; those count as words of its turn."""
-    return fingerprint(responses_messages(body), body)
+    return fingerprint_of(responses_messages(body), body)
 
 
 def chat_answer(completion: Mapping[str, Any]) -> Answer:
@@ -50,17 +67,17 @@ def chat_answer(completion: Mapping[str, Any]) -> Answer:
     choices = completion.get("choices")
     first = choices[0] if isinstance(choices, list) and choices and isinstance(choices[0], Mapping) else {}
     message = first.get("message")
-    return answer(chat_messages({"messages": [message]}))
+    return answer_of(chat_messages({"messages": [message]}))
 
 
 def anthropic_answer(message: Mapping[str, Any]) -> Answer:
     """Of Anthropic's answer: its content blocks."""
-    return answer(anthropic_messages({"messages": [{**message, "role": "assistant"}]}))
+    return answer_of(anthropic_messages({"messages": [{**message, "role": "assistant"}]}))
 
 
 def responses_answer(response: Mapping[str, Any]) -> Answer:
     """Of a response: its output items."""
-    return answer(responses_messages({"input": response.get("output")}))
+    return answer_of(responses_messages({"input": response.get("output")}))
 
 
 def llm_step(
@@ -84,8 +101,8 @@ def llm_step(
         kind=Kind.LLM,
         agent=agent,
         name=model,
-        fingerprint=fingerprint(said, {"model": model} | dict(options or {})) if said else None,
-        answer=answer(told) if told else None,
+        fingerprint=fingerprint_of(said, {"model": model} | dict(options or {})) if said else None,
+        answer=answer_of(told) if told else None,
         started_ns=started_ns,
         ended_ns=ended_ns,
         cost_usd=cost_usd,
@@ -94,7 +111,7 @@ def llm_step(
     )
 
 
-def fingerprint(said: list[Said], options: Mapping[str, Any]) -> Fingerprint:
+def fingerprint_of(said: list[Said], options: Mapping[str, Any]) -> Fingerprint:
     """Of messages in any dialect; ``options`` are the request's others, of which those of sampling are part of it."""
     start = _turn_start(said)
     turn = said[start:]
@@ -126,7 +143,7 @@ def fingerprint(said: list[Said], options: Mapping[str, Any]) -> Fingerprint:
     )
 
 
-def answer(said: list[Said]) -> Answer:
+def answer_of(said: list[Said]) -> Answer:
     """Of what a model said: the calls it asked for, else its words."""
     calls = [call for message in said for call in message.calls]
     if calls:

@@ -24,14 +24,13 @@ from wflo.loops import (
     LoopType,
     Step,
     advance,
-    chat_answer,
-    chat_fingerprint,
     check,
     tool_step,
     verdict,
 )
 from wflo.loops_policy import LANES_MAX, TURNS_KEPT
 from wflo.loops_rhythm import Beat, Mark, Rhythm
+from wflo.loops_turns import chat_answer, chat_fingerprint
 from wflo.spans import Kind
 
 SECOND = 10**9

@@ -13,18 +13,22 @@ from tests.loop_traces import anthropic_body, chat_body, played, responses_body,
 from wflo.loops import (
     Fingerprint,
     Outcome,
-    anthropic_answer,
-    anthropic_fingerprint,
     call_of,
-    chat_answer,
-    chat_fingerprint,
     llm_step,
-    responses_answer,
-    responses_fingerprint,
 )
 from wflo.loops_outcomes import asks_for_patience, outcome_of
 from wflo.loops_text import TEXT_READ_MAX, WORDS_KEPT, error_text, plain, result_text, similarity, sketch
-from wflo.loops_turns import react_rounds
+from wflo.loops_turns import (
+    answer,
+    anthropic_answer,
+    anthropic_fingerprint,
+    chat_answer,
+    chat_fingerprint,
+    fingerprint,
+    react_rounds,
+    responses_answer,
+    responses_fingerprint,
+)
 
 # Only some dialects mark a tool's failure.
 SCRIPTS = [
@@ -153,6 +157,22 @@ def test_words_of_others_at_the_end_belong_to_the_turn() -> None:
     routed = [user("Plot it."), {"role": "assistant", "name": "researcher", "content": "The figures are 1, 2, 3."}]
     assert chat(*routed).turn != chat(user("Plot it.")).turn
     assert chat(*routed).topic == chat(user("Plot it.")).topic
+
+
+def test_a_dialect_is_named_and_an_unknown_one_refused() -> None:
+    body = {"messages": [user("Hi")], "input": "Hi"}
+    assert fingerprint(body) == fingerprint(body, "chat") == chat_fingerprint(body)
+    assert fingerprint(body, "anthropic") == anthropic_fingerprint(body)
+    assert fingerprint(body, "responses") == responses_fingerprint(body)
+    said = {
+        "choices": [{"message": {"content": "Hi"}}],
+        "content": "Hi",
+        "output": [{"role": "assistant", "content": "Hi"}],
+    }
+    assert answer(said) == answer(said, "anthropic") == answer(said, "responses") == chat_answer(said)
+    for read in (fingerprint, answer):
+        with pytest.raises(ValueError, match="gopher"):
+            read(body, "gopher")
 
 
 @pytest.mark.parametrize("option", [{"model": "x"}, {"temperature": 1}, {"seed": 3}, {"top_p": 0.1}, {"n": 2}])

@@ -22,12 +22,11 @@ from wflo.loops import (
     Step,
     Verdict,
     advance,
-    chat_answer,
-    chat_fingerprint,
     check,
     tool_step,
     verdict,
 )
+from wflo.loops_turns import chat_answer, chat_fingerprint
 from wflo.spans import Kind
 
 SECOND = 10**9
