@@ -7,12 +7,9 @@ from __future__ import annotations
 
 import json
 import os
-import socketserver
 import subprocess
 import sys
-import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
 from decimal import Decimal
 from typing import Any
 
@@ -20,6 +17,7 @@ import pytest
 
 from tests.tracking.gateway.conftest import INPUT_USD, OUTPUT_USD, Gateway
 from tests.tracking.gateway.foreign import foreign
+from tests.tracking.gateway.peer import a_peer
 from tracking.models import Deployment, LedgerEntry, ModelGroup, Span
 from wflo_site.processes import wait_until
 
@@ -163,23 +161,6 @@ def test_a_provider_that_is_not_there_costs_nothing_and_one_that_breaks_off_may(
     assert answer.status_code == 502
     assert "could not be reached" in answer.json()["error"]["message"]
     assert gateway.spent(budget) == 0
-
-
-@contextmanager
-def a_peer(answer: bytes) -> Iterator[str]:
-    """The address of something that answers each connection with these bytes and hangs up."""
-
-    class Peer(socketserver.BaseRequestHandler):
-        def handle(self) -> None:
-            self.request.recv(65_536)
-            self.request.sendall(answer)
-
-    with socketserver.ThreadingTCPServer(("127.0.0.1", 0), Peer) as server:
-        threading.Thread(target=server.serve_forever, daemon=True).start()
-        try:
-            yield f"http://127.0.0.1:{server.server_address[1]}"
-        finally:
-            server.shutdown()
 
 
 def http_200(body: bytes, length: int | None = None) -> bytes:
