@@ -13,9 +13,10 @@ from uuid import UUID
 from django.conf import settings
 
 from tracking.errors import BudgetExceeded, Invalid, RunKilled, RunLimitExceeded, Unpriced
-from tracking.gateway import pool
+from tracking.gateway import loop_guard, pool
 from tracking.gateway.asked import Asked
 from tracking.gateway.ceiling import Priced, ceiling
+from tracking.gateway.loop_guard import Judged
 from tracking.gateway.routing import Route
 from tracking.ledger import verbs
 from tracking.ledger.calls import Answer, Call, Ceiling, Outcome, Standing
@@ -70,10 +71,15 @@ async def admit(asked: Asked, route: Route, priced: Priced, *, attempt: int = 0)
     is_exact = settings.WFLO_INPUT_BOUND == "bytes"
     most = ceiling(asked, route, priced)
     first: _Told | None = None  # the run counted this step
+    judged = await _judged(asked) if attempt == 0 else None
     for number in count(attempt * TRIES_MAX):
         id = asked.id if number == 0 else verbs.attempt_id(asked.id, number)
-        told = await _ask(asked, call, most, id, is_first=attempt == 0 and first is None)
+        told = await _ask(asked, call, most, id, judged, is_first=attempt == 0 and first is None)
         _refuse_run(asked, told)
+        if told.outcome == "moved" and judged is not None:
+            judged = loop_guard.judge_again(asked, judged, told.version, told.loop_state)
+            await _refuse_loop(asked, judged)
+            continue
         answer = told.answer
         assert answer is not None
         if answer.is_held and first is None:
@@ -91,8 +97,23 @@ async def admit(asked: Asked, route: Route, priced: Priced, *, attempt: int = 0)
             continue
         _refuse_money(asked, route, answer)
         await _refuse_unforeseen(asked, id, answer)
+        asked.judged = judged or asked.judged
         return _held(id, answer, most, call, priced, first or told)
     raise AssertionError
+
+
+async def _judged(asked: Asked) -> Judged | None:
+    judged = loop_guard.judge(asked)
+    if judged is not None and loop_guard.must_refuse(judged):
+        judged = await loop_guard.fresh(asked, judged)
+        await _refuse_loop(asked, judged)
+    return judged
+
+
+async def _refuse_loop(asked: Asked, judged: Judged) -> None:
+    if loop_guard.must_refuse(judged):
+        await pool.do(loop_guard.told(asked, judged))
+        raise loop_guard.refuse(asked, judged)
 
 
 def _held(id: UUID, answer: Answer, most: Ceiling, call: Call, priced: Priced, told: _Told) -> Held:
@@ -126,14 +147,13 @@ def _call(asked: Asked, route: Route) -> Call:
     )
 
 
-async def _ask(asked: Asked, call: Call, most: Ceiling, id: UUID, *, is_first: bool) -> _Told:
+async def _ask(asked: Asked, call: Call, most: Ceiling, id: UUID, judged: Judged | None, *, is_first: bool) -> _Told:
     policy = asked.caller.policy
     reserve = verbs.reserve(call, most, id=id, lease_ms=settings.LIMITS["hold_lease_ms"], detail=_detail(asked))
     parameters = {
         **reserve.parameters,
         "run": call.run if is_first else "",
-        "version": None,
-        "loop": None,
+        "version": judged.version if judged is not None and is_first else None,
         "steps_max": policy.run_steps_max,
         "minutes_max": policy.run_minutes_max,
         "idle_minutes_max": policy.run_idle_minutes_max,

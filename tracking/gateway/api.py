@@ -12,7 +12,7 @@ from django.conf import settings
 
 from tracking import keys
 from tracking.errors import Unavailable, WfloServerError
-from tracking.gateway import answers, asked, call, finish, http_provider, kept_responses, pool, request_body
+from tracking.gateway import answers, asked, call, finish, http_provider, kept_responses, loop_guard, pool, request_body
 from tracking.gateway.call import Answered, Begun
 from tracking.gateway.dialects import CHAT, COMPLETIONS, EMBEDDINGS, MESSAGES, RESPONSES, Dialect
 from tracking.ingest import body
@@ -143,6 +143,9 @@ def _body(answered: Answered) -> bytes:
         else "known",
         "is_cut": begun.held.is_cut,
     }
+    warning = loop_guard.warning(begun.asked.judged)
+    if warning is not None:
+        known["warning"] = warning
     comma = b"" if text == b"{}" else b","
     return text[:-1] + comma + b'"agentwall":' + orjson.dumps(known) + b"}"
 

@@ -51,6 +51,7 @@ class Asked:
     earlier: str = ""  # the answer it goes on from, which a provider keeps
     home: tuple[str, str] | None = field(default=None, repr=False)  # address and key of who keeps it
     kept_tokens: int = 0  # of the prompt, kept there
+    judged: Any = None  # tracking.gateway.loop_guard.Judged: whether its run goes round in circles
     id: uuid.UUID = field(default_factory=uuid.uuid4)  # of the call, and of its first reservation
 
 

@@ -11,8 +11,8 @@ from decimal import Decimal
 import orjson
 from django.conf import settings
 
-from tracking.errors import BudgetExceeded, Refused, TeamNotActive, Unavailable, UpstreamFailed
-from tracking.gateway import failures, finish, kept_responses, pool, provider
+from tracking.errors import BudgetExceeded, Refused, TeamNotActive, Unavailable, Unpriced, UpstreamFailed
+from tracking.gateway import failures, finish, kept_responses, loop_guard, pool, provider
 from tracking.gateway.admit import Held, admit
 from tracking.gateway.asked import Asked
 from tracking.gateway.ceiling import price_of
@@ -72,6 +72,9 @@ async def begin(asked: Asked) -> Begun:
         error.call_id = str(asked.id)
         finish.refused(asked, error)
         raise
+    except UpstreamFailed:
+        finish.behind(loop_guard.remember(asked, asked.judged, None, None))
+        raise
 
 
 async def _begin(asked: Asked) -> Begun:
@@ -90,6 +93,10 @@ async def _begin(asked: Asked) -> Begun:
             failure = error
             failed.append(route.model)
             continue
+        except Unpriced:
+            if failure is None:
+                raise
+            continue  # what failed before says more
         took_ns = (course.first_ns or time.time_ns()) - course.started_ns
         return Begun(asked, routes, route, held, upstream, course, began_ns, took_ns, failed)
     assert failure is not None
@@ -99,6 +106,9 @@ async def _begin(asked: Asked) -> Begun:
 async def _attempt(asked: Asked, route: Route, attempt: int) -> tuple[Held, Upstream, Course]:
     held = await admit(asked, route, await price_of(asked.caller.team_id, route), attempt=attempt)
     finish.keep_alive(asked, held)
+    if loop_guard.warning(asked.judged) is not None and attempt == 0:
+        finish.behind(pool.do(loop_guard.told(asked, asked.judged)))
+        finish.mark_run(asked, is_loop=True)
     await _dispatch(asked, held)
     course = Course(started_ns=time.time_ns(), attempt=attempt)
     timeout_s = route.timeout_seconds or settings.LIMITS["gateway_answer_seconds"]
@@ -154,6 +164,7 @@ async def complete(asked: Asked) -> Answered:
         raise UpstreamFailed("The provider's answer is no JSON object.", provider=begun.route.provider)
     seen = asked.dialect.answered(answer)
     owed = await _close(begun, seen)
+    await loop_guard.remember(asked, asked.judged, seen, owed.usd)
     return Answered(begun, body, answer, seen, owed)
 
 
@@ -231,6 +242,7 @@ class _Stream:
         if self.begun.held.is_cut and self.reader.end().finish_reason in ("length", "max_tokens", "incomplete"):
             self.notes = ("the answer was cut to what the budget pays for",)
             yield dialect.error_event(self._refusal())
+        await self._remember()
         if self.reader.held_back:
             yield self.reader.held_back
 
@@ -313,7 +325,17 @@ class _Stream:
             pass
         await self._closed()
 
+    async def _remember(self) -> None:
+        """The turn, before its end is told: whoever calls next finds it. Once."""
+        asked, judged = self.begun.asked, self.begun.asked.judged
+        asked.judged = None
+        if judged is not None:
+            seen = self.reader.end()
+            cost = None if seen.usage is None else self.begun.held.priced.cost(seen.usage).total
+            await loop_guard.remember(asked, judged, seen, cost)
+
     async def _closed(self) -> None:
+        await self._remember()
         await self.begun.upstream.close()
         await _close(self.begun, self.reader.end(), error=self.error, notes=self.notes)
 

@@ -15,7 +15,7 @@ from uuid import UUID
 import orjson
 from django.conf import settings
 
-from tracking.errors import BudgetExceeded, Refused, Unavailable
+from tracking.errors import BudgetExceeded, LoopDetected, Refused, Unavailable
 from tracking.gateway import pool, tokens
 from tracking.gateway.admit import Held
 from tracking.gateway.asked import Asked
@@ -143,6 +143,25 @@ def refused(asked: Asked, error: Refused) -> None:
         "model": asked.model, "dedupe_key": f"budget:{budget_id}:refused:{window}" if budget_id else "",
     }  # fmt: skip
     behind(pool.do(Statement(statements("gateway")["refuse"], parameters, len)))
+    if budget_id or error.code == LoopDetected.code:
+        mark_run(asked, is_loop=not budget_id, is_broke=bool(budget_id))
+
+
+def mark_run(asked: Asked, *, is_loop: bool = False, is_broke: bool = False) -> None:
+    """For the pages: what happened to a run, once its row is there."""
+    if asked.is_named:
+        parameters = {
+            "team": asked.caller.team_id, "run": asked.root, "trace": asked.trace_id, "is_loop": is_loop,
+            "is_broke": is_broke,
+        }  # fmt: skip
+        behind(_marked(Statement(statements("gateway")["mark_run"], parameters, len)))
+
+
+async def _marked(statement: Statement[int]) -> None:
+    for _ in range(TRIES):
+        if await pool.do(statement):
+            return
+        await asyncio.sleep(WAIT_SECONDS)
 
 
 # --- leases -------------------------------------------------------------------------------------------------------------

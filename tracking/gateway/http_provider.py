@@ -11,7 +11,7 @@ import orjson
 from django.conf import settings
 
 from tracking.errors import UpstreamFailed
-from tracking.gateway import failures
+from tracking.gateway import failures, reach
 from tracking.gateway.asked import Asked
 from tracking.gateway.failures import UpstreamTimeout, UpstreamUnclear
 from tracking.gateway.provider import Upstream
@@ -67,7 +67,9 @@ def _client() -> aiohttp.ClientSession:
     global _session
     if _session is None or _session.closed:
         _session = aiohttp.ClientSession(
-            connector=aiohttp.TCPConnector(limit=settings.LIMITS["gateway_upstream_connections"], keepalive_timeout=30),
+            connector=aiohttp.TCPConnector(
+                limit=settings.LIMITS["gateway_upstream_connections"], keepalive_timeout=30, socket_factory=reach.a_socket
+            ),
             timeout=aiohttp.ClientTimeout(total=None, sock_connect=10),
             auto_decompress=True,
             skip_auto_headers=("User-Agent",),

@@ -20,6 +20,7 @@ from tracking.keys import Caller
 from tracking.ledger.verbs import Statement
 from tracking.sql import statements
 
+_SQL = statements("stored_responses")
 REMEMBERED = 20_000
 LOOKS, LOOK_AGAIN_SECONDS = 8, 0.05  # another process may be writing it down this moment
 ID_CHARACTERS_MAX = 200
@@ -76,7 +77,7 @@ def remember(asked: Asked, route: Route, seen: Seen) -> None:
         "team": asked.caller.team_id, "id": seen.response_id, "model": asked.model, "deployment": route.id,
         "tokens": tokens,
     }  # fmt: skip
-    finish.behind(pool.do(Statement(statements("gateway")["store_response"], parameters, _nothing)))
+    finish.behind(pool.do(Statement(_SQL["store"], parameters, _nothing)))
 
 
 def _remember(key: tuple[int, str], kept: Kept) -> None:
@@ -92,7 +93,7 @@ async def find(team_id: int, id: str) -> Kept | None:
     for look in range(LOOKS):
         await asyncio.sleep(LOOK_AGAIN_SECONDS if look else 0)
         parameters = {"team": team_id, "id": id}
-        rows: list[Any] = await pool.do(Statement(statements("gateway")["stored_response"], parameters, list))
+        rows: list[Any] = await pool.do(Statement(_SQL["find"], parameters, list))
         if rows:
             kept = Kept(*rows[0])
             _remember((team_id, id), kept)
@@ -108,7 +109,7 @@ async def route_of(caller: Caller, kept: Kept) -> Route | None:
 
 async def forget(team_id: int, id: str) -> None:
     _known.pop((team_id, id), None)
-    await pool.do(Statement(statements("gateway")["forget_response"], {"team": team_id, "id": id}, _nothing))
+    await pool.do(Statement(_SQL["forget"], {"team": team_id, "id": id}, _nothing))
 
 
 def _nothing(rows: Any) -> None:

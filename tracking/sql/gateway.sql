@@ -5,10 +5,31 @@ SELECT a.outcome, a.steps, a.run_cost_usd, a.version, a.loop_state, a.kill_reaso
        (a.held).spent_usd, (a.held).budget_held_usd, (a.held).spent_tokens, (a.held).budget_held_tokens,
        nullif((a.held).starts_at, '1970-01-01 00:00+00'), nullif((a.held).ends_at, '9000-01-01 00:00+00'),
        (a.held).may_wait, (a.held).free_at
-FROM gateway_admit(%(team)s, %(run)s, %(version)s::int, %(loop)s::jsonb, %(steps_max)s::int, %(idle_minutes_max)s::int,
+FROM gateway_admit(%(team)s, %(run)s, %(version)s::int, %(steps_max)s::int, %(idle_minutes_max)s::int,
   %(minutes_max)s::int, %(id)s, %(call)s::jsonb, %(base_usd)s::numeric, %(output_usd)s::numeric, %(base_tokens)s::bigint,
   %(choices)s::int, %(wanted)s::bigint, %(floor)s::bigint, %(slice)s::bigint, %(lease_ms)s::int, %(detail)s::jsonb) a,
   ledger_commit(%(commit)s);
+
+-- memory: what is known of a run's turns.
+SELECT version, loop_state FROM tracking_runcontrol WHERE team_id = %(team)s AND run = %(run)s;
+
+-- remember: move a run's memory on.
+SELECT is_kept, version, state FROM gateway_remember(%(team)s, %(run)s, %(version)s, %(state)s::jsonb);
+
+-- loop_told: open the alert of a loop, kill its run where that was decided.
+WITH alert AS (
+  INSERT INTO tracking_alert (id, team_id, kind, severity, dedupe_key, run, agent, payload, opened_at, last_at, times)
+  VALUES (gen_random_uuid(), %(team)s::bigint, 'loop', %(severity)s, %(dedupe_key)s::text, %(run)s::text, left(%(agent)s::text, 200),
+          %(payload)s::jsonb, now(), now(), 1)
+  ON CONFLICT (team_id, dedupe_key) DO UPDATE SET last_at = now(), times = tracking_alert.times + 1, payload = excluded.payload
+)
+UPDATE tracking_runcontrol SET killed_at = now(), kill_reason = %(kill_reason)s::text, killed_by = 'Wflo'
+WHERE team_id = %(team)s::bigint AND run = %(run)s::text AND killed_at IS NULL AND %(kill_reason)s::text <> ''
+RETURNING 1;
+
+-- mark_run: what pages show of a run; none when its first span is not written yet.
+UPDATE tracking_run SET loop_detected = loop_detected OR %(is_loop)s, budget_exceeded = budget_exceeded OR %(is_broke)s
+WHERE team_id = %(team)s AND (external_id = %(run)s::text OR trace_id = %(trace)s::uuid) RETURNING 1;
 
 -- finish: what the call cost, for its budgets and for its run.
 SELECT s.outcome, s.output_tokens, s.held_usd, s.held_tokens, s.budget_id, s.budget_name, s.budget_subject, s.budget_mode,
@@ -17,16 +38,13 @@ SELECT s.outcome, s.output_tokens, s.held_usd, s.held_tokens, s.budget_id, s.bud
 FROM gateway_finish(%(team)s, %(run)s, %(id)s, %(usd)s::numeric, %(tokens)s::bigint, %(is_estimated)s, %(detail)s::jsonb) s,
   ledger_commit(%(commit)s);
 
--- refuse: note a call that was not made; of a budget's first refusal in its window somebody is told, and its run is marked.
+-- refuse: note a call that was not made; of a budget's first refusal in its window somebody is told.
 WITH told AS (
   INSERT INTO tracking_alert (id, team_id, kind, severity, dedupe_key, run, agent, payload, opened_at, last_at, times)
   SELECT gen_random_uuid(), %(team)s::bigint, 'budget', 'critical', %(dedupe_key)s::text, left(%(run)s::text, 128), left(%(agent)s::text, 200),
          %(details)s::jsonb || '{"percent": 100, "is_refusal": true}', now(), now(), 1
   WHERE %(dedupe_key)s::text <> ''
   ON CONFLICT (team_id, dedupe_key) DO UPDATE SET last_at = now(), times = tracking_alert.times + 1
-), marked AS (
-  UPDATE tracking_run SET budget_exceeded = true
-  WHERE %(dedupe_key)s::text <> '' AND team_id = %(team)s::bigint AND external_id = %(run)s::text AND NOT budget_exceeded
 )
 INSERT INTO tracking_refusal (team_id, id, at, code, status, message, details, key_id, run, agent, end_user, model)
 VALUES (%(team)s::bigint, %(id)s::uuid, now(), %(code)s::text, %(status)s::int, %(message)s::text, %(details)s::jsonb, %(key)s::text, %(run)s::text, %(agent)s::text, %(user)s::text, %(model)s::text)

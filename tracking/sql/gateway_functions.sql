@@ -6,7 +6,7 @@ CREATE TYPE gateway_answer AS (
 );
 
 CREATE FUNCTION gateway_admit(
-  p_team bigint, p_run text, p_version int, p_loop jsonb, p_steps_max int, p_idle_minutes_max int, p_minutes_max int,
+  p_team bigint, p_run text, p_version int, p_steps_max int, p_idle_minutes_max int, p_minutes_max int,
   p_id uuid, p_call jsonb, p_base_usd numeric, p_output_usd numeric, p_base_tokens bigint, p_output_times int,
   p_wanted bigint, p_floor bigint, p_slice bigint, p_lease_ms int, p_detail jsonb
 ) RETURNS gateway_answer LANGUAGE plpgsql AS $$
@@ -40,11 +40,9 @@ BEGIN
     p_floor, p_slice, p_lease_ms, p_detail);
   answer.outcome := (answer.held).outcome;
   IF p_run <> '' AND answer.outcome = 'held' THEN
-    UPDATE tracking_runcontrol SET steps = steps + 1, last_at = now(), ended_at = NULL,
-        loop_state = CASE WHEN p_version IS NULL THEN loop_state ELSE p_loop END,
-        version = version + CASE WHEN p_version IS NULL THEN 0 ELSE 1 END
+    UPDATE tracking_runcontrol SET steps = steps + 1, last_at = now(), ended_at = NULL
       WHERE team_id = p_team AND tracking_runcontrol.run = p_run
-      RETURNING steps, version INTO answer.steps, answer.version;
+      RETURNING steps INTO answer.steps;
   END IF;
   RETURN answer;
 END $$;
@@ -65,4 +63,20 @@ BEGIN
       WHERE team_id = p_team AND run = p_run;
   END IF;
   RETURN answer;
+END $$;
+
+-- Move a run's memory of turns on, unless it moved meanwhile: then it is told, and nothing changes. Waits for no disk: what
+-- a crash takes is a turn that is not remembered.
+CREATE FUNCTION gateway_remember(p_team bigint, p_run text, p_version int, p_state jsonb, OUT is_kept boolean, OUT version int, OUT state jsonb)
+LANGUAGE plpgsql AS $$
+BEGIN
+  PERFORM set_config('synchronous_commit', 'off', true);
+  UPDATE tracking_runcontrol r SET loop_state = p_state, version = r.version + 1, last_at = now()
+    WHERE r.team_id = p_team AND r.run = p_run AND r.version = p_version RETURNING r.version INTO version;
+  is_kept := FOUND;
+  IF NOT FOUND THEN
+    SELECT r.version, r.loop_state INTO version, state FROM tracking_runcontrol r WHERE r.team_id = p_team AND r.run = p_run;
+    is_kept := NOT FOUND;  -- the run was cleared away
+    version := coalesce(version, 0);
+  END IF;
 END $$;
