@@ -6,10 +6,13 @@ Lower lines know nothing of higher ones (``[tool.importlinter]`` in pyproject.to
 tasks.py       what the clock calls; admin.py, management/: what operators do
 demo/          a plausible team, sent through the front door
 reports/       questions asked of the data; every function takes the team first
+gateway/       model calls go out: held for, called, settled, recorded; demo models
+catalog.py     groups, deployments, credentials, aliases
 ingest/        traces come in: bytes -> spans -> what they mean -> one transaction
 alerts/        what a person should see, and how it reaches them; alert_watch.py looks at the rules
 egress.py      calls to addresses that teams give; egress_guard.py judges them, apprise_child.py runs under it
 sealed.py      secrets that must be read again
+ledger/        budgets, money held for calls under way, money moved
 pricing.py     what a call cost, or unknown; price_book.py, price_map.py, price_input.py below it
 keys.py        API keys -> Caller; teams.py: who sits where with which role
 retention.py   partitions made ahead, old ones dropped; runs.py closes those that went quiet; invariants.py checks
