@@ -1,4 +1,4 @@
-"""What must always hold between the tables (reliability's V5, V6, V10, V12), checked by tests and by the clock.
+"""What must always hold between the tables (V1 to V6, V10 to V12), checked by tests and by the clock.
 
 Each check finds rows that break it; none means that the money and the counts can be believed.
 """

@@ -15,6 +15,8 @@ from tracking.audit import SYSTEM, Actor
 from tracking.demo import team as demo_team
 from tracking.errors import Unavailable
 from tracking.ingest import reprice as repricing
+from tracking.ledger import reconcile as reconciling
+from tracking.ledger import seal, sweep
 from tracking.models import Team, User
 from tracking.usage import fold
 
@@ -56,6 +58,31 @@ def watch_rules() -> None:
 @shared_task
 def clear_alerts() -> None:
     outbox.clear()
+
+
+@shared_task
+def sweep_holds() -> None:
+    sweep.sweep()
+
+
+@shared_task
+def clear_holds() -> None:
+    sweep.clear()
+
+
+@shared_task
+def seal_entries() -> None:
+    seal.seal(settings.LIMITS["entries_sealed_at_once"])
+
+
+@shared_task
+def reconcile() -> None:
+    reconciling.reconcile()
+
+
+@shared_task
+def reconcile_everything() -> None:
+    reconciling.reconcile_everything()
 
 
 @shared_task

@@ -15,7 +15,7 @@ from typing import Any
 from celery import Celery
 from celery.platforms import SecurityWarning
 from celery.schedules import crontab
-from celery.signals import task_postrun
+from celery.signals import task_postrun, worker_ready
 
 VISIBILITY_SECONDS = 120
 SOCKET_SECONDS = 10
@@ -90,6 +90,31 @@ app.conf.update(
             "schedule": crontab(minute="37"),
             "options": {"expires": 30 * 60},
         },
+        "sweep holds": {
+            "task": "tracking.tasks.sweep_holds",
+            "schedule": timedelta(seconds=10),
+            "options": {"expires": 10},
+        },
+        "seal entries": {
+            "task": "tracking.tasks.seal_entries",
+            "schedule": timedelta(seconds=10),
+            "options": {"expires": 10},
+        },
+        "reconcile": {
+            "task": "tracking.tasks.reconcile",
+            "schedule": timedelta(minutes=5),
+            "options": {"expires": 5 * 60},
+        },
+        "reconcile everything": {
+            "task": "tracking.tasks.reconcile_everything",
+            "schedule": crontab(hour="3", minute="17"),
+            "options": {"expires": 60 * 60},
+        },
+        "clear closed holds": {
+            "task": "tracking.tasks.clear_holds",
+            "schedule": crontab(minute="27"),
+            "options": {"expires": 30 * 60},
+        },
         "make and drop partitions": {
             "task": "tracking.tasks.keep_partitions",
             "schedule": crontab(minute="7"),
@@ -101,6 +126,11 @@ app.conf.update(
 
 if not IS_BEAT:
     app.autodiscover_tasks(["tracking"])
+
+
+@worker_ready.connect
+def _reconcile_at_start(**_: Any) -> None:
+    app.send_task("tracking.tasks.reconcile_everything", expires=60 * 60)
 
 
 @task_postrun.connect

@@ -20,6 +20,7 @@ from tracking.usage.fold import hold_folding
 NAME = "Demo"
 SEED = 2026
 KEY_NAME = "sample data"
+WITHOUT_MODEL = ("tracking_ledger_seal", "tracking_ledger_sum", "tracking_ledger_unsealed")
 
 
 def demo_team(organization: Organization) -> Team | None:
@@ -81,7 +82,8 @@ def remove(team: Team, *, actor: Actor) -> int:
 def _tables() -> list[str]:
     """Every table with a team's rows but the audit log, which nothing is ever taken from."""
     models = [model for model in apps.get_app_config("tracking").get_models() if model is not AuditEntry]
-    return [m._meta.db_table for m in models if any(f.column == "team_id" for f in m._meta.concrete_fields)]
+    named = [m._meta.db_table for m in models if any(f.column == "team_id" for f in m._meta.concrete_fields)]
+    return [*named, *WITHOUT_MODEL]
 
 
 def _demands_demo(team: Team) -> None:

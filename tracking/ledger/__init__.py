@@ -6,6 +6,7 @@ perform.py   a verb done through Django's connection, or awaited through a pool
 budgets.py   making, changing and archiving budgets; raises and adjustments
 terms.py     a budget's terms as people write them; budget_said.py: what the log says of them
 opening.py   what was used before there was a budget
+sweep.py     holds of calls that fell silent are closed; closed ones are cleared away
 seal.py      the chain of hashes over the entries
 reconcile.py does what is spent and held agree with the entries and the holds?
 

@@ -71,34 +71,12 @@ LANGUAGE sql STABLE AS $$
   ORDER BY 1, 2, 3, 4
 $$;
 
--- Make the rows of these periods. Where a team's new time zone begins another window within one that is open, that one's
--- spending goes on in it, so that no move to another zone makes money new.
-CREATE FUNCTION ledger_open(p_team bigint, p_scopes ledger_scope[]) RETURNS void LANGUAGE plpgsql AS $$
-DECLARE
-  opened record;
+-- Make the rows of these periods, in their order.
+CREATE FUNCTION ledger_open(p_scopes ledger_scope[]) RETURNS void LANGUAGE plpgsql AS $$
 BEGIN
-  FOR opened IN
-    INSERT INTO tracking_budget_period AS p (team_id, budget_id, subject, starts_at, ends_at)
-      SELECT DISTINCT s.team_id, s.budget_id, s.subject, s.starts_at, s.ends_at FROM unnest(p_scopes) s ORDER BY 1, 2, 3, 4
-      ON CONFLICT DO NOTHING
-      RETURNING p.*
-  LOOP
-    CONTINUE WHEN opened.starts_at > now() OR opened.ends_at <= now();
-    WITH before AS (
-      SELECT p.spent_usd, p.spent_tokens FROM tracking_budget_period p
-      WHERE (p.team_id, p.budget_id, p.subject) = (opened.team_id, opened.budget_id, opened.subject)
-        AND p.starts_at <> opened.starts_at AND p.starts_at <= now() AND p.ends_at > now()
-      ORDER BY p.touched_at DESC LIMIT 1 FOR UPDATE
-    ), carried AS (
-      UPDATE tracking_budget_period p SET spent_usd = b.spent_usd, spent_tokens = b.spent_tokens FROM before b
-      WHERE (p.team_id, p.budget_id, p.subject, p.starts_at) = (opened.team_id, opened.budget_id, opened.subject, opened.starts_at)
-        AND (b.spent_usd <> 0 OR b.spent_tokens <> 0)
-      RETURNING p.*
-    )
-    INSERT INTO tracking_ledger_entry (team_id, kind, usd, tokens, teams, budgets, subjects, starts, reason)
-      SELECT p_team, 'opening', c.spent_usd, c.spent_tokens, ARRAY[c.team_id], ARRAY[c.budget_id], ARRAY[c.subject], ARRAY[c.starts_at],
-        'the window goes on in another time zone' FROM carried c;
-  END LOOP;
+  INSERT INTO tracking_budget_period (team_id, budget_id, subject, starts_at, ends_at)
+    SELECT DISTINCT s.team_id, s.budget_id, s.subject, s.starts_at, s.ends_at FROM unnest(p_scopes) s ORDER BY 1, 2, 3, 4
+    ON CONFLICT DO NOTHING;
 END $$;
 
 -- What a verb tells its caller. The budget_ columns are of the budget that decided: the one that refused, or the one
@@ -173,7 +151,7 @@ BEGIN
     RETURN answer;
   END IF;
   IF is_missing THEN
-    PERFORM ledger_open(p_team, scopes);
+    PERFORM ledger_open(scopes);
   END IF;
 
   -- all are locked; first comes the hard budget that can pay for the fewest output tokens, one that could not even if
@@ -291,7 +269,7 @@ CREATE FUNCTION ledger_lock_held(p_hold tracking_reservation, p_usd numeric, p_t
 BEGIN
   RETURN (SELECT bool_or(l.is_passed) FROM (
     SELECT EXISTS (SELECT 1 FROM unnest(b.alert_at) a WHERE a > p.told_percent
-        AND (100 * (p.spent_usd + p_usd) >= a * nullif(b.limit_usd, 0) OR 100.0 * (p.spent_tokens + p_tokens) >= a * nullif(b.limit_tokens, 0))) AS is_passed
+        AND (100 * (p.spent_usd + p_usd) >= a * nullif(b.limit_usd, 0) OR 100.0 * (p.spent_tokens + p_tokens) >= a::numeric * nullif(b.limit_tokens, 0))) AS is_passed
     FROM unnest(p_hold.teams, p_hold.budgets, p_hold.subjects, p_hold.starts) AS k(team_id, budget_id, subject, starts_at)
     JOIN tracking_budget_period p USING (team_id, budget_id, subject, starts_at)
     LEFT JOIN tracking_budget b ON b.id = p.budget_id
@@ -421,7 +399,7 @@ BEGIN
         SELECT gen_random_uuid(), t.id, 'stuck', 'critical', 'stuck:' || hold.id, left(hold.run, 128), left(hold.agent, 200),
           jsonb_build_object('reservation_id', hold.id, 'held_usd', hold.held_usd::text, 'error', left(SQLERRM, 500)), now(), now(), 1
         FROM tracking_team t WHERE t.id = hold.team_id
-        ON CONFLICT ON CONSTRAINT alert_once DO UPDATE SET times = a.times + 1, last_at = now();
+        ON CONFLICT ON CONSTRAINT alert_once DO UPDATE SET times = a.times + 1, last_at = now(), payload = excluded.payload;
   END;
   RETURN NEXT;
 END $$;
@@ -483,7 +461,7 @@ BEGIN
   IF numbers = '{}' THEN
     RETURN 0;
   END IF;
-  PERFORM ledger_open(p_team, scopes);
+  PERFORM ledger_open(scopes);
   PERFORM 1 FROM tracking_budget_period p
     JOIN (SELECT DISTINCT s.team_id, s.budget_id, s.subject, s.starts_at FROM unnest(scopes) s) AS k USING (team_id, budget_id, subject, starts_at)
     ORDER BY p.team_id, p.budget_id, p.subject, p.starts_at FOR UPDATE OF p;
