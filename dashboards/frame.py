@@ -41,6 +41,7 @@ LOOK = (
     Place("Runs", "/runs", "runs", "r"),
     Place("Agents", "/agents", "agents", "a"),
     Place("Costs", "/costs", "costs", "c"),
+    Place("Budgets", "/budgets", "budget", "b"),
 )
 ALERTS = "/alerts"
 OPERATE = (

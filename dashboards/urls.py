@@ -9,6 +9,7 @@ from dashboards.views import agents, alerts, costs, demo, home, onboarding, pale
 urlpatterns = [
     path("", include("dashboards.people_urls")),
     path("", include("dashboards.run_urls")),
+    path("", include("dashboards.budget_urls")),
     path("", home.home, name="home"),
     path("alerts", alerts.page, name="alerts"),
     path("alerts/acknowledge", alerts.acknowledge, name="alerts_acknowledge"),

@@ -21,6 +21,8 @@ from tests.make import make_key, make_user, signed_in
 from tracking.alerts import destinations
 from tracking.alerts.rules import set_rule
 from tracking.audit import SYSTEM
+from tracking.ledger import budgets
+from tracking.ledger.budgets import Hand
 from tracking.models import Membership, Team, User
 
 MATRIX = Path(__file__).parent.parent / "data" / "access_matrix.csv"
@@ -82,6 +84,9 @@ def ids(team: Team, people: dict[str, Client], bob: User) -> dict[str, str]:
         team, name="Ops", kind="webhook", address="https://nobody.invalid/", events=["job.failed"], actor=SYSTEM
     )
     rule = set_rule(team, kind="errors", over=7, actor=SYSTEM)
+    budget = budgets.create(
+        team, Hand(SYSTEM), scope_kind="team", scope_id="", window="month", name="Ops", limit_usd="5"
+    ).budget
     owner = team.organization.owners.get()
     return {
         "<int:membership_id>": str(Membership.objects.get(user=bob, team=team).pk),
@@ -89,6 +94,7 @@ def ids(team: Team, people: dict[str, Client], bob: User) -> dict[str, str]:
         "<uuid:key_id>": str(key.pk),
         "<uuid:destination_id>": str(webhook.pk),
         "<uuid:rule_id>": str(rule.id),
+        "<uuid:budget_id>": str(budget.pk),
         "<slug:provider_id>": "oidc",
         "<slug:beginning>": "00000000",
         r"^account/password/(?P<uidb36>[0-9A-Za-z]{1,20})-(?P<key>[0-9A-Za-z-]{1,200})$": sign_in_link(bob).split(

@@ -52,6 +52,18 @@ class Entry:
 
 
 @dataclass(frozen=True, slots=True)
+class EntryFilter:
+    """Only entries of one kind, agent or model; "" lets all through."""
+
+    kind: str = ""
+    agent: str = ""
+    model: str = ""
+
+
+ALL = EntryFilter()
+
+
+@dataclass(frozen=True, slots=True)
 class EntryPage:
     entries: list[Entry]
     next_cursor: str | None
@@ -91,12 +103,14 @@ def teams_seen(team: Team, budget: Budget, *, sees_organization: bool = False) -
 
 
 def entries(
-    team_ids: Sequence[int], budget: Budget, *, limit: int | None = None, cursor: str | None = None
-) -> EntryPage:
+    team_ids: Sequence[int], budget: Budget, *, only: EntryFilter = ALL, limit: int | None = None,
+    cursor: str | None = None,
+) -> EntryPage:  # fmt: skip
     """One page, newest first. Raises Invalid for a cursor this server did not give."""
     rows_max = page_rows(limit)
     (before,) = _read(cursor, 1) or (None,)
-    found = [Entry(**row) for row in _rows("entries", _ENTRY, team_ids, budget, rows_max + 1, before=before)]
+    wanted = {"before": before, "kind": only.kind, "agent": only.agent, "model": only.model}
+    found = [Entry(**row) for row in _rows("entries", _ENTRY, team_ids, budget, rows_max + 1, **wanted)]
     if len(found) <= rows_max:
         return EntryPage(found, None)
     return EntryPage(found[:rows_max], signing.dumps([found[rows_max - 1].id], salt=_SALT))

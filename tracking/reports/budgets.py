@@ -17,7 +17,7 @@ from django.db.models import Q
 from tracking.errors import Invalid
 from tracking.ledger.budgets import budget_of, budgets_of, period_team, teams_in
 from tracking.models import Budget, Team
-from tracking.reports.budget_entries import EntryPage, HoldPage, entries, holds, teams_seen
+from tracking.reports.budget_entries import ALL, EntryFilter, EntryPage, HoldPage, entries, holds, teams_seen
 from tracking.reports.budget_outlook import HOUR, HOURS_BACK, Clock, Outlook, Past, outlook, pasts
 from tracking.reports.budget_standing import SUBJECTS_COUNTED, BudgetRow, Standing, standings, subjects
 from tracking.reports.runs import page_rows
@@ -108,7 +108,8 @@ def budget_line(team: Team, id: object, *, now: datetime | None = None) -> Budge
 
 
 def budget_page(
-    team: Team, id: object, *, sees_organization: bool = False, cursor: str | None = None, now: datetime | None = None
+    team: Team, id: object, *, sees_organization: bool = False, only: EntryFilter = ALL, cursor: str | None = None,
+    now: datetime | None = None,
 ) -> BudgetPage:  # fmt: skip
     """Everything of one budget. Raises NotFound, for another team's budget too."""
     now = now or datetime.now(UTC)
@@ -126,7 +127,7 @@ def budget_page(
         windows=_windows(budget, line.row, now),
         days=_days(budget, line.row, past, seen, now),
         holds=holds(seen, budget),
-        entries=entries(seen, budget, cursor=cursor),
+        entries=entries(seen, budget, only=only, cursor=cursor),
     )
 
 

@@ -41,13 +41,14 @@ WHERE p.team_id = %(team)s AND p.budget_id = %(budget)s AND p.ends_at > %(since)
 GROUP BY p.ends_at ORDER BY p.ends_at DESC LIMIT %(limit)s;
 
 -- entries: a budget's entries, newest first, each with its part in it. Each team's are found by themselves, in the order
--- of its own key: together they would all be sorted.
+-- of its own key: together they would all be sorted. Of one kind, agent or model where it is asked for.
 SELECT e.id, e.team_id, e.at, e.kind, e.usd, e.tokens, e.key_id, e.run, e.agent, e.model, e.end_user, e.is_estimated,
        e.reservation_id, e.actor, e.reason, e.subjects[i.place], nullif(e.starts[i.place], '1970-01-01 00:00+00')
 FROM unnest(%(teams)s::bigint[]) AS t(team_id)
 CROSS JOIN LATERAL (
   SELECT * FROM tracking_ledger_entry e
   WHERE e.team_id = t.team_id AND e.budgets @> ARRAY[%(budget)s::uuid] AND (%(before)s::bigint IS NULL OR e.id < %(before)s::bigint)
+    AND (%(kind)s = '' OR e.kind = %(kind)s) AND (%(agent)s = '' OR e.agent = %(agent)s) AND (%(model)s = '' OR e.model = %(model)s)
   ORDER BY e.id DESC LIMIT %(limit)s
 ) e
 CROSS JOIN LATERAL (SELECT array_position(e.budgets, %(budget)s::uuid) AS place) i
