@@ -1,5 +1,5 @@
 # Python 3.11 or newer and make are all that is needed; the first target makes .venv.
-.PHONY: up test check lint bench demo lock dev
+.PHONY: up test test-clients check lint bench demo lock dev
 
 PYTHON ?= $(shell for p in python3 python3.14 python3.13 python3.12 python3.11; do \
 	$$p -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && { echo $$p; exit; }; done; echo python3)
@@ -17,6 +17,13 @@ dev:
 test: dev  ## every test, on stores of its own
 	@$(RUN) -m tests.chromium
 	@$(RUN) -m pytest
+
+test-clients: dev  ## the makers' newest clients, of Python and Node, in .clients, against a running gateway
+	@$(RUN) -m venv .clients/python
+	@.clients/python/bin/python -m pip install -qq --disable-pip-version-check -r tests/clients/newest.txt
+	@cp tests/clients/package.json .clients/
+	@cd .clients && npm install --silent --no-package-lock --no-audit --no-fund
+	@$(RUN) -m pytest tests/tracking/gateway/check_newest_clients.py
 
 lint: dev
 	@$(RUN) -m ruff check .

@@ -84,7 +84,8 @@ class Answer:
         try:
             for word in script.words:
                 for choice in range(script.choices):
-                    await self._delta(events, choice, {"content": word + " "})
+                    role = {} if sent else {"role": "assistant"}
+                    await self._delta(events, choice, {**role, "content": word + " "})
                 sent += 1
                 if script.has("drip"):
                     await asyncio.sleep(0.02)

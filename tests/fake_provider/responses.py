@@ -145,9 +145,14 @@ class Answer:
             await self._event(events, "response.output_text.done", **where, text=part["text"], logprobs=[])
             await self._event(events, "response.content_part.done", **where, part=part)
         else:
-            for word in _spaced(item["summary"][0]["text"]):
-                await self._event(events, "response.reasoning_summary_text.delta", **where, summary_index=0, delta=word)
+            where["summary_index"] = 0
+            part = item["summary"][0]
+            await self._event(events, "response.reasoning_summary_part.added", **where, part={**part, "text": ""})
+            for word in _spaced(part["text"]):
+                await self._event(events, "response.reasoning_summary_text.delta", **where, delta=word)
                 yield 1
+            await self._event(events, "response.reasoning_summary_text.done", **where, text=part["text"])
+            await self._event(events, "response.reasoning_summary_part.done", **where, part=part)
         await self._event(events, "response.output_item.done", output_index=place, item=item)
 
     async def _event(self, events: wire.Events, kind: str, **what: Any) -> None:
