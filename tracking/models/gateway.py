@@ -142,14 +142,26 @@ class Circuit(models.Model):
     team_id = models.BigIntegerField()  # 0: of a deployment that teams share
     name = models.CharField(max_length=200)
     state = models.CharField(max_length=9, choices=State, default=State.CLOSED)
-    failures = models.IntegerField(default=0)
-    successes = models.IntegerField(default=0)
+    failures = models.IntegerField(default=0)  # in a row
+    successes = models.IntegerField(default=0)  # of probes
+    calls = models.IntegerField(default=0)  # since window_at, as errors and tokens
+    errors = models.IntegerField(default=0)
+    tokens = models.BigIntegerField(default=0)
+    window_at = models.DateTimeField(null=True)
     opened_at = models.DateTimeField(null=True)
     retry_at = models.DateTimeField(null=True)
     probe = models.UUIDField(null=True)
     probe_until = models.DateTimeField(null=True)
     last_error = models.CharField(max_length=500, blank=True, default="")
     changed_at = models.DateTimeField()
+    version = models.IntegerField(default=0)  # who read an older one reads again
+
+    class Meta:
+        indexes: ClassVar = [
+            models.Index(  # what every process looks at
+                fields=["state"], condition=~models.Q(state="closed") | models.Q(failures__gt=0), name="circuit_not_whole"
+            )
+        ]
 
     def __str__(self) -> str:
         return f"{self.name} is {self.state}"
