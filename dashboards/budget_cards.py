@@ -230,6 +230,11 @@ class Stand:
         return max(len(self.running_out) - 2, 0)
 
 
+def most_urgent(cards: Sequence[Card], most: int) -> list[Card]:
+    """Those a person should see first: used up, running out, then the fullest."""
+    return sorted(cards, key=lambda one: (not one.is_used_up, not one.is_running_out, -one.main.share))[:most]
+
+
 _WIDEST = ("team", "organization")
 _LONGEST = ("month", "total", "week", "day")
 

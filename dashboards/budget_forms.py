@@ -38,6 +38,7 @@ class _TermsForm(PageForm):
     alert_at = forms.CharField(
         max_length=400,
         required=False,
+        initial="50, 75, 90, 100",
         label="Alert at",
         help_text="Percents of the limit, such as 50, 75, 90, 100. Empty: none.",
     )

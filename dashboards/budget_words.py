@@ -23,7 +23,7 @@ WINDOW_WORDS: Mapping[str, str] = {
     "week": "week",
     "month": "month",
     "run": "each run",
-    "total": "no window",
+    "total": "in all",
 }
 IN_WINDOW: Mapping[str, str] = {
     "day": "today",

@@ -28,9 +28,8 @@ from tracking.ledger.budgets import budget_of
 from tracking.models import Budget, LedgerEntry, Team
 from tracking.reports.agents import colours
 from tracking.reports.budget_entries import Entry, EntryFilter, HoldPage, entries, holds, key_names, teams_seen
-from tracking.reports.budget_outlook import Outlook
-from tracking.reports.budget_standing import Standing, standings
-from tracking.reports.budgets import BudgetLine, BudgetPage, budget_page
+from tracking.reports.budget_standing import Standing
+from tracking.reports.budgets import BudgetLine, BudgetPage, budget_glance, budget_page
 from tracking.reports.what_if import WhatIf, what_if
 from tracking.teams import Role
 
@@ -79,6 +78,7 @@ def shown(
         **_past(found, drawn, now),
         **_forms(budget, found.line, changing, raising, adjusting),
     }
+    context["opened"] = context["opened"] or request.GET.get("act", "")
     has_fault = any(form is not None for form in (changing, raising, adjusting))
     return render(request, "dashboards/budget.html", context, status=422 if has_fault else 200)
 
@@ -134,10 +134,9 @@ def _clean(text: str) -> str:
 
 
 def _now(request: HttpRequest, team: Team, budget: Budget, now: datetime) -> dict[str, Any]:
-    """Standing and holds without what costs more: the forecast is not drawn again every two seconds."""
-    (row,) = standings(team, [budget])
+    """Standing and holds without what costs more: asked every few seconds."""
     seen = teams_seen(team, budget, sees_organization=may(request, Role.OWNER))
-    return _standing(request, team, budget, card(BudgetLine(row, Outlook()), now), holds(seen, budget), now)
+    return _standing(request, team, budget, card(budget_glance(team, budget, now=now), now), holds(seen, budget), now)
 
 
 def _standing(

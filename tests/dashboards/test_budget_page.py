@@ -132,7 +132,7 @@ def test_the_live_part_is_served_alone(admin: Client, team: Team, budget: Budget
     hold(team, "2", agent="bot")
     said = part(admin, f"/budgets/{budget.pk}", "budget-now")
     assert said.lstrip().startswith("<div")
-    assert 'data-live="2"' in said
+    assert 'data-live="3"' in said
     assert "$8.00 free" in words(said)
 
 

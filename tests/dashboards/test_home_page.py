@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import re
 import time
 from collections.abc import Iterator
 from datetime import timedelta
 from decimal import Decimal
 
 import pytest
+from django.db import connection
 from django.test import Client
+from django.test.utils import CaptureQueriesContext
 
 from dashboards.day_chart import HEIGHT, day_chart
+from tests.dashboards.test_budgets_page import made, spend, words
 from tests.make import make_team, make_user, signed_in
 from tests.tracking.ingest.spans import SECOND, batch, call, span, stored
 from tests.tracking.reports.past import NOON, a_priced_store, run_at
@@ -154,3 +158,32 @@ def test_one_button_makes_the_sample_team_once(team: Team, client: Client) -> No
 def test_onboarding_offers_the_sample_team_to_those_who_can_make_it(team: Team, client: Client) -> None:
     assert 'action="/demo"' in text_of(client, "/onboarding")
     assert 'action="/demo"' not in text_of(signed_in(make_user("Vera", team=team, role="viewer")), "/onboarding")
+
+
+def test_home_says_where_the_money_stands(store: Store, team: Team, client: Client) -> None:
+    just_now(store, team)
+    assert 'href="/budgets/' not in text_of(client)
+    made(team, window="total", limit_usd="10")
+    made(team, scope_kind="agent", scope_id="bot", name="Bot", limit_usd="1")
+    spend(team, "1.5", agent="bot")
+    text = text_of(client)
+    said = words(text)
+    assert re.search(r"\$8\.\d\d free of \$10\.00 in all\.", said)
+    assert re.search(r"Bot was used up at \d\d:\d\d: new calls are refused\.", said)
+    assert re.search(r"Budgets\s+2 ", said)
+    assert text.index('aria-label="Bot: ') < text.index('aria-label="All of us: ')
+
+
+def test_home_shows_the_budgets_that_matter_first_and_says_how_the_rest_are(
+    store: Store, team: Team, client: Client
+) -> None:
+    just_now(store, team)
+    for place in range(7):
+        made(team, scope_kind="agent", scope_id=f"a{place}", name=f"b{place}", limit_usd="10")
+        spend(team, str(place), agent=f"a{place}")
+    with CaptureQueriesContext(connection) as asked:
+        text = text_of(client)
+    shown = re.findall(r'aria-label="(b\d): ', text)
+    assert shown == ["b6", "b5", "b4", "b3", "b2"]
+    assert "2 more, none past 10% of its limit" in words(text)
+    assert len(asked) <= 27
