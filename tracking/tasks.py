@@ -14,6 +14,7 @@ from tracking.alerts import deliver, outbox
 from tracking.audit import SYSTEM, Actor
 from tracking.demo import team as demo_team
 from tracking.errors import Unavailable
+from tracking.gateway import kept_responses
 from tracking.ingest import reprice as repricing
 from tracking.ledger import reconcile as reconciling
 from tracking.ledger import seal, sweep
@@ -58,6 +59,11 @@ def watch_rules() -> None:
 @shared_task
 def clear_alerts() -> None:
     outbox.clear()
+
+
+@shared_task
+def clear_kept_responses() -> None:
+    kept_responses.clear()
 
 
 @shared_task

@@ -115,6 +115,11 @@ app.conf.update(
             "schedule": crontab(minute="27"),
             "options": {"expires": 30 * 60},
         },
+        "clear kept responses": {
+            "task": "tracking.tasks.clear_kept_responses",
+            "schedule": crontab(hour="3", minute="47"),
+            "options": {"expires": 60 * 60},
+        },
         "make and drop partitions": {
             "task": "tracking.tasks.keep_partitions",
             "schedule": crontab(minute="7"),

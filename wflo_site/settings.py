@@ -107,8 +107,20 @@ LIMITS: dict[str, int] = {
     "gateway_output_tokens": 16_384,  # held for a call that names no cap, where a budget applies
     "gateway_floor_tokens": 16,  # fewer are not worth a call
     "gateway_messages": 5_000,
+    "responses_kept_days": 30,  # by OpenAI; later nobody can go on from them
     "gateway_slice_tokens": 256,  # by which an elastic hold grows
+    "circuit_failures": 5,  # in a row
+    "circuit_error_percent": 50,  # of the calls of a window
+    "circuit_calls": 20,  # fewer say nothing of a rate
+    "circuit_window_seconds": 60,
+    "circuit_rest_seconds": 30,
+    "circuit_probe_seconds": 60,
+    "circuit_view_ms": 500,
     "route_cache_seconds": 2,
+    "groups_per_team": 200,
+    "deployments_per_group": 50,
+    "aliases_per_team": 500,
+    "credentials_listed": 500,
     "address_characters": 2_000,
     "egress_seconds": 10,
     "egress_answer_bytes": 64 * 2**10,

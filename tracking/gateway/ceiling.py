@@ -60,9 +60,15 @@ def ceiling(asked: Asked, route: Route, priced: Priced, *, is_exact: bool = Fals
         base_tokens=base_tokens,
         choices=asked.choices,
         wanted=wanted,
-        floor=min(settings.LIMITS["gateway_floor_tokens"], -(-wanted // 4)),
+        floor=_floor(asked, wanted),
         slice=settings.LIMITS["gateway_slice_tokens"] if asked.is_stream else 0,
     )
+
+
+def _floor(asked: Asked, wanted: int) -> int:
+    """Fewer output tokens are not worth a call, or not taken by its provider."""
+    worth = min(settings.LIMITS["gateway_floor_tokens"], -(-wanted // 4))
+    return min(max(worth, asked.dialect.output_least), wanted)
 
 
 def _rates(asked: Asked, priced: Priced, base_tokens: int) -> tuple[Decimal | None, Decimal | None]:

@@ -7,9 +7,10 @@ from __future__ import annotations
 
 import asyncio
 from collections import OrderedDict
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
+
+from django.conf import settings
 
 from tracking.errors import Refused
 from tracking.gateway import finish, pool
@@ -17,6 +18,7 @@ from tracking.gateway.asked import Asked
 from tracking.gateway.dialects.dialect import Seen
 from tracking.gateway.routing import Route, resolve
 from tracking.keys import Caller
+from tracking.ledger.perform import perform
 from tracking.ledger.verbs import Statement
 from tracking.sql import statements
 
@@ -54,7 +56,7 @@ async def recall(asked: Asked) -> None:
     asked.kept_tokens, asked.home = kept.tokens, (route.api_base, route.api_key)
 
 
-def at_home(asked: Asked, order: Sequence[Route]) -> Sequence[Route]:
+def at_home(asked: Asked, order: list[Route]) -> list[Route]:
     """Of the deployments those that can see the answer a call goes on from. Raises ResponseUnknown."""
     if asked.home is None:
         return order
@@ -110,6 +112,11 @@ async def route_of(caller: Caller, kept: Kept) -> Route | None:
 async def forget(team_id: int, id: str) -> None:
     _known.pop((team_id, id), None)
     await pool.do(Statement(_SQL["forget"], {"team": team_id, "id": id}, _nothing))
+
+
+def clear() -> None:
+    """Of those that no provider keeps any more. For the clock, not for an event loop."""
+    perform(Statement(_SQL["forget_old"], {"days": settings.LIMITS["responses_kept_days"]}, _nothing))
 
 
 def _nothing(rows: Any) -> None:

@@ -10,7 +10,7 @@ import httpx
 import pytest
 
 from tests.tracking.gateway.conftest import INPUT_USD, OUTPUT_USD, Gateway
-from tracking.models import Reservation, Span
+from tracking.models import LedgerEntry, Reservation, Span
 from wflo_site.processes import wait_until
 
 TOOL = {"name": "look", "description": "looks", "input_schema": {"type": "object", "properties": {"city": {"type": "string"}}}}  # fmt: skip
@@ -178,3 +178,18 @@ def test_counting_tokens_costs_nothing(gateway: Gateway) -> None:
     assert 0 < here.json()["input_tokens"] < 40
     assert (gateway.provider.bill, len(gateway.provider.requests)) == ([], 1)
     assert not Reservation.objects.filter(team=gateway.team).exists()
+
+
+@pytest.mark.parametrize("is_stream", [False, True])
+def test_counts_that_are_missing_or_mad_are_estimated(gateway: Gateway, is_stream: bool) -> None:
+    """B18: about what it was. B19: all that was held."""
+    budget = gateway.budget("1")
+    none = gateway.deploy("anthropic/echo-nousage")
+    messages(gateway, none, "a b c", stream=is_stream)
+    estimate = gateway.spent(budget)
+    assert 0 < estimate < 60 * INPUT_USD + 10 * OUTPUT_USD
+    mad = gateway.deploy("anthropic/echo-badusage")
+    messages(gateway, mad, "a b c", stream=is_stream)
+    assert gateway.spent(budget) - estimate > 100 * OUTPUT_USD  # max_tokens, and the prompt beside
+    entries = LedgerEntry.objects.filter(team=gateway.team)
+    assert [entry.is_estimated for entry in entries] == [True, True]

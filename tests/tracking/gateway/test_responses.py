@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from datetime import UTC, datetime, timedelta
 from decimal import Decimal as D
 from typing import Any
 
@@ -10,8 +11,9 @@ import httpx
 import pytest
 
 from tests.make import make_key, make_team
-from tests.tracking.gateway.conftest import OUTPUT_USD, Gateway, make_group
-from tracking.models import Span, StoredResponse
+from tests.tracking.gateway.conftest import INPUT_USD, OUTPUT_USD, Gateway, make_group
+from tracking.gateway import kept_responses
+from tracking.models import LedgerEntry, Span, StoredResponse
 from wflo_site.processes import wait_until
 
 TOOL = {
@@ -173,3 +175,33 @@ def test_what_could_not_be_billed_or_would_be_shared_is_refused(gateway: Gateway
     answer = gateway.post("/v1/responses", {"model": "echo", "input": "a", **field})
     assert (answer.status_code, answer.json()["error"]["param"]) == (422, next(iter(field)))
     assert gateway.provider.requests == []
+
+
+@pytest.mark.parametrize("is_stream", [False, True])
+def test_counts_that_are_missing_or_mad_are_estimated(gateway: Gateway, is_stream: bool) -> None:
+    """B18: about what it was. B19: all that was held."""
+    budget = gateway.budget("1")
+    respond(gateway, "echo-nousage", "a b c", stream=is_stream)
+    estimate = gateway.spent(budget)
+    assert 0 < estimate < 60 * INPUT_USD + 10 * OUTPUT_USD
+    respond(gateway, "echo-badusage", "a b c", stream=is_stream, max_output_tokens=100)
+    assert gateway.spent(budget) - estimate > 100 * OUTPUT_USD
+    assert [entry.is_estimated for entry in LedgerEntry.objects.filter(team=gateway.team)] == [True, True]
+
+
+def test_less_than_openai_takes_is_not_asked_for(gateway: Gateway) -> None:
+    """A cap under 16 would be answered with an error of the provider's; the refusal says why instead."""
+    gateway.budget(str(30 * INPUT_USD + 14 * OUTPUT_USD))
+    answer = respond(gateway, "echo", "a", max_output_tokens=20)
+    assert (answer.status_code, answer.json()["error"]["code"]) == (429, "budget_exceeded")
+    assert gateway.chat("a", max_tokens=20).status_code == 200
+
+
+def test_what_providers_keep_no_longer_is_cleared(gateway: Gateway) -> None:
+    respond(gateway)
+    assert wait_until(lambda: StoredResponse.objects.filter(team=gateway.team).exists(), seconds=10)
+    kept_responses.clear()
+    assert StoredResponse.objects.filter(team=gateway.team).exists()
+    StoredResponse.objects.filter(team=gateway.team).update(made_at=datetime.now(UTC) - timedelta(days=31))
+    kept_responses.clear()
+    assert not StoredResponse.objects.filter(team=gateway.team).exists()

@@ -16,6 +16,7 @@ from wflo.usage import Usage
 
 # Tools that the caller runs; whatever else is offered runs at the provider, at prices of its own.
 _CALLERS_TOOLS = ("custom", "bash_", "text_editor_", "computer_", "memory_", "browser_")
+THINKING_LEAST = 1_024  # tokens that Anthropic lets be set apart for thoughts
 PIECE_CHARACTERS = 5  # of a token; a delta is several
 _TYPES = {
     "validation_error": "invalid_request_error",
@@ -39,6 +40,7 @@ class AnthropicMessages:
     is_common = False
     is_embedding = False
     output_field = "max_tokens"
+    output_least = 1
     passed_headers: tuple[str, ...] = ("anthropic-version", "anthropic-beta")
 
     def read(self, body: dict[str, Any]) -> Wanted:
@@ -67,6 +69,7 @@ class AnthropicMessages:
         out = {**body, "model": model}
         if output_tokens is not None:
             out["max_tokens"] = output_tokens
+            _think_within(out, output_tokens)
         return out
 
     def answered(self, answer: dict[str, Any]) -> Seen:
@@ -120,6 +123,18 @@ class AnthropicMessages:
         events.append({"type": "message_delta", "delta": delta, "usage": {"output_tokens": seen.pieces}})
         before = b"".join(event(orjson.dumps(said), str(said["type"])) for said in events)
         return before + self.error_event(error) + event(orjson.dumps({"type": "message_stop"}), "message_stop")
+
+
+def _think_within(out: dict[str, Any], output_tokens: int) -> None:
+    """Thoughts are part of the answer: a cap that was lowered below what was set apart for them lowers that too."""
+    thinking = out.get("thinking")
+    set_apart = thinking.get("budget_tokens") if isinstance(thinking, dict) else None
+    if not isinstance(thinking, dict) or not isinstance(set_apart, int) or set_apart < output_tokens:
+        return
+    if output_tokens > THINKING_LEAST:
+        out["thinking"] = {**thinking, "budget_tokens": max(THINKING_LEAST, output_tokens // 2)}
+    else:
+        out["thinking"] = {"type": "disabled"}
 
 
 def _type(error: dict[str, Any]) -> str:

@@ -64,6 +64,7 @@ class Dialect(Protocol):
     is_common: bool  # all compatible servers speak it, not only ``provider`` itself
     is_embedding: bool
     output_field: str  # the name of the cap in a refusal
+    output_least: int  # the smallest cap that providers take
     passed_headers: tuple[str, ...]  # of a request, sent on to those who speak the dialect
 
     def read(self, body: dict[str, Any]) -> Wanted:

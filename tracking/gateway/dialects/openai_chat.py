@@ -6,7 +6,7 @@ from typing import Any
 
 import orjson
 
-from tracking.errors import InvalidCall
+from tracking.errors import InvalidCall, RunKilled
 from tracking.gateway.dialects import counts
 from tracking.gateway.dialects.dialect import Reader, Seen, Wanted
 from tracking.gateway.dialects.fields import count, model_of, text
@@ -24,6 +24,7 @@ class OpenAiChat:
     is_common = True
     is_embedding = False
     output_field = "max_tokens"
+    output_least = 1
     passed_headers: tuple[str, ...] = ()
 
     def read(self, body: dict[str, Any]) -> Wanted:
@@ -96,10 +97,11 @@ class OpenAiChat:
         return event(orjson.dumps({"error": error}))
 
     def cut_event(self, seen: Seen, error: dict[str, Any]) -> bytes:
-        """The last chunk says finish_reason "budget", then comes the error, then the end."""
+        """The last chunk says finish_reason "budget" or "killed", then comes the error, then the end."""
+        finish = "killed" if error.get("code") == RunKilled.code else "budget"
         chunk = {
             "id": seen.response_id, "object": "chat.completion.chunk", "created": 0, "model": seen.model,
-            "choices": [{"index": 0, "delta": {}, "finish_reason": "budget"}],
+            "choices": [{"index": 0, "delta": {}, "finish_reason": finish}],
         }  # fmt: skip
         return event(orjson.dumps(chunk)) + self.error_event(error) + event(_DONE)
 

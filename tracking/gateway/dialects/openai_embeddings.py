@@ -23,6 +23,7 @@ class OpenAiEmbeddings:
     is_common = True
     is_embedding = True
     output_field = ""
+    output_least = 0
     passed_headers: tuple[str, ...] = ()
 
     def read(self, body: dict[str, Any]) -> Wanted:

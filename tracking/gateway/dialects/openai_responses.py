@@ -29,6 +29,7 @@ class OpenAiResponses:
     is_common = False
     is_embedding = False
     output_field = "max_output_tokens"
+    output_least = 16
     passed_headers: tuple[str, ...] = ()
 
     def read(self, body: dict[str, Any]) -> Wanted:
