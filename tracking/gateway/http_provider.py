@@ -68,7 +68,9 @@ def _client() -> aiohttp.ClientSession:
     if _session is None or _session.closed:
         _session = aiohttp.ClientSession(
             connector=aiohttp.TCPConnector(
-                limit=settings.LIMITS["gateway_upstream_connections"], keepalive_timeout=30, socket_factory=reach.a_socket
+                limit=settings.LIMITS["gateway_upstream_connections"],
+                keepalive_timeout=30,
+                socket_factory=reach.a_socket,
             ),
             timeout=aiohttp.ClientTimeout(total=None, sock_connect=10),
             auto_decompress=True,

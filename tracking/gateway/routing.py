@@ -73,6 +73,7 @@ class Route:
     rpm: int | None = None
     tpm: int | None = None
     timeout_seconds: int | None = None
+    is_shared: bool = False  # of a group that is the installation's
 
     @property
     def model(self) -> str:
@@ -141,6 +142,15 @@ async def names(caller: Caller) -> list[tuple[str, int]]:
     return list(found.items())
 
 
+def has_key_in_environment(provider: str) -> bool:
+    return bool(os.environ.get(_variable(provider)))
+
+
+def _variable(provider: str) -> str:
+    """The environment's variable for a provider's key."""
+    return _BASES[provider][1] if provider in _BASES else f"{provider.upper()}_API_KEY"
+
+
 def _is_allowed(caller: Caller, *names: str) -> bool:
     """By one of its names, under another spelling too."""
     if any(name in caller.allowed_models for name in names):
@@ -182,7 +192,7 @@ def _own_group(rows: Sequence[tuple[Any, ...]]) -> list[tuple[Any, ...]]:
 
 
 async def _deployed(team_id: int, row: tuple[Any, ...]) -> Route:
-    id, model, api_base, sealed_key, priority, weight, rpm, tpm, timeout = row
+    id, model, api_base, sealed_key, priority, weight, rpm, tpm, timeout, is_shared = row
     provider, _, name = model.partition("/")
     base, key = api_base, sealed.unseal(bytes(sealed_key)) if sealed_key else ""
     if not name:
@@ -193,7 +203,7 @@ async def _deployed(team_id: int, row: tuple[Any, ...]) -> Route:
         base, key = base or own_base, key or ("" if base and base != own_base else own_key)
     return Route(
         id=str(id), provider=provider, name=name, api_base=base, api_key=key, priority=priority, weight=weight,
-        rpm=rpm, tpm=tpm, timeout_seconds=timeout,
+        rpm=rpm, tpm=tpm, timeout_seconds=timeout, is_shared=is_shared,
     )  # fmt: skip
 
 
@@ -216,12 +226,12 @@ async def _direct(team_id: int, model: str) -> Route:
 
 async def _credential(team_id: int, provider: str) -> tuple[str, str]:
     """(address, key) of a provider: the organization's, the installation's, else from the environment."""
-    base, variable = _BASES.get(provider, ("", f"{provider.upper()}_API_KEY"))
+    base = _BASES[provider][0] if provider in _BASES else ""
     parameters = {"team": team_id, "provider": provider}
     rows: Iterable[Any] = await pool.do(Statement(statements("gateway")["credential"], parameters, list))
     for own_base, sealed_key in rows:
         return own_base or base, sealed.unseal(bytes(sealed_key))
-    return base, os.environ.get(variable, "")
+    return base, os.environ.get(_variable(provider), "")
 
 
-__all__ = ["DEMO", "ModelUnknown", "Route", "Routes", "forget", "names", "resolve"]
+__all__ = ["DEMO", "ModelUnknown", "Route", "Routes", "forget", "has_key_in_environment", "names", "resolve"]
