@@ -12,6 +12,7 @@ settings.LIMITS["body_seconds"] = 1
 settings.LIMITS["bodies_in_flight_bytes"] = 3 * 2**20
 settings.LIMITS["gateway_answer_seconds"] = 1
 settings.LIMITS["gateway_idle_seconds"] = 1
+settings.LIMITS["circuit_rest_seconds"] = 1
 
 from wflo_site.asgi import application  # noqa: E402
 

@@ -16,6 +16,8 @@ from tracking.alerts_api import reading as alerts_reading
 from tracking.alerts_api import router as alerts_router
 from tracking.budgets_api import router as budgets_router
 from tracking.catalog_api import router as catalog_router
+from tracking.circuits_api import reading as circuits_reading
+from tracking.circuits_api import router as circuits_router
 from tracking.errors import Invalid, NotFound, Unauthenticated, Unavailable, WfloServerError
 from tracking.keys_api import router as keys_router
 from tracking.prices_api import router as prices_router
@@ -64,6 +66,8 @@ api.add_router("/v1", prices_router)
 api.add_router("/v1", alerts_reading)
 api.add_router("/v1", alerts_router)
 api.add_router("/v1", budgets_router)
+api.add_router("/v1", circuits_reading)
+api.add_router("/v1", circuits_router)
 api.add_router("/v1", catalog_router)
 
 

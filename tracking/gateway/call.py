@@ -12,9 +12,10 @@ import orjson
 from django.conf import settings
 
 from tracking.errors import BudgetExceeded, Refused, TeamNotActive, Unavailable, Unpriced, UpstreamFailed
-from tracking.gateway import failures, finish, kept_responses, loop_guard, pool, provider
+from tracking.gateway import breakers, failures, finish, kept_responses, loop_guard, pool, provider
 from tracking.gateway.admit import Held, admit
 from tracking.gateway.asked import Asked
+from tracking.gateway.breakers import Passed
 from tracking.gateway.ceiling import price_of
 from tracking.gateway.dialects.dialect import Seen
 from tracking.gateway.dialects.sse import TooLong
@@ -27,6 +28,7 @@ from tracking.ledger.calls import Standing
 from tracking.models import Team
 
 SLACK_TOKENS = 32  # pieces of a stream are about a token each, not exactly
+CLIENT_LEFT = "the client left"
 DRAIN_SECONDS = 3.0  # of a stream whose reader left: its usage comes last
 
 
@@ -43,6 +45,7 @@ class Begun:
     began_ns: int
     provider_ns: int = 0  # spent waiting for the provider
     failed: list[str] = field(default_factory=list)  # deployments that were tried before
+    passed: Passed | None = None  # its circuit's leave
 
     @property
     def overhead_ms(self) -> float:
@@ -84,26 +87,44 @@ async def _begin(asked: Asked) -> Begun:
     failed: list[str] = []
     failure: UpstreamFailed | None = None
     order = kept_responses.at_home(asked, routes.in_order())
-    for attempt, route in enumerate(order[: settings.LIMITS["gateway_attempts"]]):
+    attempt = -1
+    for route in order:
+        passed = await breakers.ask(asked, route)
+        if passed is None:
+            continue
+        attempt += 1
         try:
-            held, upstream, course = await _attempt(asked, route, attempt)
+            held, upstream, course = await _attempt(asked, passed, route, attempt)
         except UpstreamFailed as error:
             if not failures.is_retryable(error, on_auth=routes.fallback_on_auth):
                 raise
             failure = error
             failed.append(route.model)
-            continue
+            if attempt + 1 >= settings.LIMITS["gateway_attempts"]:
+                break
         except Unpriced:
             if failure is None:
                 raise
-            continue  # what failed before says more
-        took_ns = (course.first_ns or time.time_ns()) - course.started_ns
-        return Begun(asked, routes, route, held, upstream, course, began_ns, took_ns, failed)
-    assert failure is not None
-    raise failure
+            # what failed before says more
+        else:
+            took_ns = (course.first_ns or time.time_ns()) - course.started_ns
+            return Begun(asked, routes, route, held, upstream, course, began_ns, took_ns, failed, passed)
+    raise failure or breakers.refuse(asked, order)
 
 
-async def _attempt(asked: Asked, route: Route, attempt: int) -> tuple[Held, Upstream, Course]:
+async def _attempt(asked: Asked, passed: Passed, route: Route, attempt: int) -> tuple[Held, Upstream, Course]:
+    """One deployment; its circuit is told unless it answered: then whoever reads the answer tells it."""
+    try:
+        found = await _sent(asked, route, attempt)
+    except BaseException as error:
+        breakers.failed(passed, error)
+        raise
+    if passed.probe is not None:
+        breakers.succeeded(passed)
+    return found
+
+
+async def _sent(asked: Asked, route: Route, attempt: int) -> tuple[Held, Upstream, Course]:
     held = await admit(asked, route, await price_of(asked.caller.team_id, route), attempt=attempt)
     finish.keep_alive(asked, held)
     if loop_guard.warning(asked.judged) is not None and attempt == 0:
@@ -172,9 +193,20 @@ async def _close(begun: Begun, seen: Seen, *, error: str = "", notes: tuple[str,
     owed = await finish.bill(begun.asked, begun.route, begun.held, seen)
     finish.settle(begun.asked, begun.held, owed)
     begun.course.error, begun.course.notes = error, notes
+    _tell_circuit(begun, error)
     finish.record(begun.asked, begun.route, seen, owed, begun.course)
     kept_responses.remember(begun.asked, begun.route, seen)
     return owed
+
+
+def _tell_circuit(begun: Begun, error: str) -> None:
+    """Of what was read to its end; that a probe is answered was told when it began."""
+    if begun.passed is None:
+        return
+    if error and error != CLIENT_LEFT:
+        breakers.broke(replace(begun.passed, probe=None), error)
+    elif begun.passed.probe is None:
+        breakers.succeeded(begun.passed)
 
 
 # --- streams ------------------------------------------------------------------------------------------------------------
@@ -316,7 +348,7 @@ class _Stream:
 
     async def _drained(self) -> None:
         """The client left: what the provider still says tells what it bills."""
-        self.error = self.error or "the client left"
+        self.error = self.error or CLIENT_LEFT
         try:
             async with asyncio.timeout(DRAIN_SECONDS):
                 async for data in self._pieces():

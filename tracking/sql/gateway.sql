@@ -57,7 +57,7 @@ WITH meant AS (
                    ORDER BY a.team_id NULLS LAST LIMIT 1), %(name)s::text) AS name
 )
 SELECT meant.name, g.id, g.cache_seconds, g.fallback_on_auth, d.id, d.model, d.api_base, d.sealed_key, d.priority, d.weight,
-       d.rpm, d.tpm, d.timeout_seconds
+       d.rpm, d.tpm, d.timeout_seconds, g.team_id IS NULL
 FROM meant
 LEFT JOIN tracking_modelgroup g ON g.name = meant.name AND g.is_active
   AND (g.team_id = %(team)s OR g.team_id IS NULL AND EXISTS (
