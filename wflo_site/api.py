@@ -24,6 +24,7 @@ from tracking.prices_api import router as prices_router
 from tracking.problems import TITLES, problem_json
 from tracking.reading_api import router as reading_router
 from tracking.reading_schemas import Problem
+from tracking.runs_api import router as runs_router
 from tracking.store_errors import store_trouble
 from tracking.usage_api import router as usage_router
 from wflo_site.hot_doors import HOT_PATHS, PROBLEM
@@ -60,6 +61,7 @@ api = WfloApi(
     openapi_url="/openapi.json",
 )
 api.add_router("/v1", reading_router)
+api.add_router("/v1", runs_router)
 api.add_router("/v1", usage_router)
 api.add_router("/v1", keys_router)
 api.add_router("/v1", prices_router)

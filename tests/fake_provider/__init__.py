@@ -3,7 +3,8 @@
 It answers OpenAI's chat completions, completions, embeddings and responses, Anthropic's messages, and Gemini's
 generateContent, by the address.
 The model's name is the script: ``echo`` answers with the last message; after it, words joined by "-":
-``slow`` (half a second before the answer), ``drip`` (a stream of a piece each 20 ms), ``hang`` (never answers),
+``slow`` (half a second before the answer), ``drip`` (a stream of a piece each 20 ms), ``pause`` (half a
+minute after the first), ``hang`` (never answers),
 ``cut`` (a stream that breaks off), ``nodone`` (one that ends without its last event), ``nousage``, ``badusage``,
 ``deaf`` (does not keep to max_tokens: 200 pieces), ``long`` (as many pieces as it may), ``fail429 fail500 fail400
 ctxlen`` and ``flaky`` (fails the first time of each request), ``tool`` (calls the first tool offered until its result is

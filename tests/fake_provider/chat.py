@@ -89,6 +89,8 @@ class Answer:
                 sent += 1
                 if script.has("drip"):
                     await asyncio.sleep(0.02)
+                if script.has("pause") and sent == 1:
+                    await asyncio.sleep(30)
                 if script.has("error") and sent >= 3:
                     await events.event({"error": {"message": "overloaded", "type": "server_error", "code": None}})
                     await events.end()

@@ -18,12 +18,12 @@ from tracking.gateway.asked import Asked
 from tracking.gateway.ceiling import Priced, ceiling
 from tracking.gateway.loop_guard import Judged
 from tracking.gateway.routing import Route
+from tracking.gateway.waiting import Place
 from tracking.ledger import verbs
 from tracking.ledger.calls import Answer, Call, Ceiling, Outcome, Standing
 from tracking.ledger.verbs import Statement
 from tracking.sql import statements
 
-LOOK_AGAIN_SECONDS = 0.02  # while money is held by others
 TRIES_MAX = 1_000_000  # ids set apart for each attempt's looks
 
 
@@ -66,8 +66,12 @@ async def admit(asked: Asked, route: Route, priced: Priced, *, attempt: int = 0)
     While a budget is short only because of what others hold, waits up to WFLO_BUDGET_WAIT_MS. Raises RunKilled,
     RunLimitExceeded, LoopDetected, BudgetExceeded, Unpriced, Unavailable.
     """
+    with Place(time.monotonic() + settings.WFLO_BUDGET_WAIT_MS / 1000) as place:
+        return await _admitted(asked, route, priced, attempt, place)
+
+
+async def _admitted(asked: Asked, route: Route, priced: Priced, attempt: int, place: Place) -> Held:
     call = _call(asked, route)
-    wait_until = time.monotonic() + settings.WFLO_BUDGET_WAIT_MS / 1000
     is_exact = settings.WFLO_INPUT_BOUND == "bytes"
     most = ceiling(asked, route, priced)
     first: _Told | None = None  # the run counted this step
@@ -92,8 +96,8 @@ async def admit(asked: Asked, route: Route, priced: Priced, *, attempt: int = 0)
                     await pool.do(verbs.release(asked.caller.team_id, id))
                 most = near
                 continue
-        if answer.outcome is Outcome.REFUSED and answer.may_wait and time.monotonic() < wait_until:
-            await asyncio.sleep(LOOK_AGAIN_SECONDS)
+        if answer.outcome is Outcome.REFUSED and answer.may_wait and answer.budget is not None and place.may_wait:
+            await place.wait(answer.budget.id)
             continue
         _refuse_money(asked, route, answer)
         await _refuse_unforeseen(asked, id, answer)
@@ -153,6 +157,7 @@ async def _ask(asked: Asked, call: Call, most: Ceiling, id: UUID, judged: Judged
     parameters = {
         **reserve.parameters,
         "run": call.run if is_first else "",
+        "own_name": asked.run,
         "version": judged.version if judged is not None and is_first else None,
         "steps_max": policy.run_steps_max,
         "minutes_max": policy.run_minutes_max,

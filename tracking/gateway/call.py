@@ -11,8 +11,19 @@ from decimal import Decimal
 import orjson
 from django.conf import settings
 
-from tracking.errors import BudgetExceeded, Refused, TeamNotActive, Unavailable, Unpriced, UpstreamFailed
-from tracking.gateway import breakers, failures, finish, kept_responses, loop_guard, pool, provider
+from tracking.errors import BudgetExceeded, Refused, RunKilled, TeamNotActive, Unavailable, Unpriced, UpstreamFailed
+from tracking.gateway import (
+    answers,
+    breakers,
+    failures,
+    finish,
+    kept_responses,
+    killed_streams,
+    loop_guard,
+    pool,
+    provider,
+    rate_limits,
+)
 from tracking.gateway.admit import Held, admit
 from tracking.gateway.asked import Asked
 from tracking.gateway.breakers import Passed
@@ -83,12 +94,25 @@ async def begin(asked: Asked) -> Begun:
 async def _begin(asked: Asked) -> Begun:
     began_ns = time.time_ns()
     check_team(asked.caller)
+    await rate_limits.take(asked)
+    try:
+        return await _answered(asked, began_ns)
+    except BaseException:
+        rate_limits.ended(asked)
+        raise
+
+
+async def _answered(asked: Asked, began_ns: int) -> Begun:
+    """By the first deployment that has room, is not given a rest, and does not fail."""
     routes = await resolve(asked.caller, asked.model)
     failed: list[str] = []
     failure: UpstreamFailed | None = None
     order = kept_responses.at_home(asked, routes.in_order())
-    attempt = -1
+    attempt, is_crowded = -1, False
     for route in order:
+        if not await rate_limits.has_room(asked, route):
+            is_crowded = True
+            continue
         passed = await breakers.ask(asked, route)
         if passed is None:
             continue
@@ -109,7 +133,7 @@ async def _begin(asked: Asked) -> Begun:
         else:
             took_ns = (course.first_ns or time.time_ns()) - course.started_ns
             return Begun(asked, routes, route, held, upstream, course, began_ns, took_ns, failed, passed)
-    raise failure or breakers.refuse(asked, order)
+    raise failure or (rate_limits.crowded(asked) if is_crowded else breakers.refuse(asked, order))
 
 
 async def _attempt(asked: Asked, passed: Passed, route: Route, attempt: int) -> tuple[Held, Upstream, Course]:
@@ -194,6 +218,7 @@ async def _close(begun: Begun, seen: Seen, *, error: str = "", notes: tuple[str,
     finish.settle(begun.asked, begun.held, owed)
     begun.course.error, begun.course.notes = error, notes
     _tell_circuit(begun, error)
+    rate_limits.ended(begun.asked, (owed.usage.input_tokens or 0) + (owed.usage.output_tokens or 0))
     finish.record(begun.asked, begun.route, seen, owed, begun.course)
     kept_responses.remember(begun.asked, begun.route, seen)
     return owed
@@ -219,10 +244,12 @@ async def relay(begun: Begun, gone: asyncio.Event) -> AsyncGenerator[bytes, None
     Whatever happens, the call is settled and recorded.
     """
     stream = _Stream(begun)
+    watched = killed_streams.watch(begun.asked, stream.stop)
     try:
         async for data in stream.passed_on(gone):
             yield data
     finally:
+        killed_streams.forget(watched)
         await stream.close(gone)
 
 
@@ -235,7 +262,15 @@ class _Stream:
         self.notes: tuple[str, ...] = ()
         self.is_cut = False
         self.is_last = False  # an elastic hold that cannot grow any more
+        self.kill_reason: str | None = None
+        self._waiting: asyncio.Timeout | None = None  # for the provider's next piece
         self._ends_at = time.monotonic() + settings.LIMITS["gateway_stream_seconds"]
+
+    def stop(self, reason: str) -> None:
+        """The run was stopped: end here, whatever is waited for."""
+        self.kill_reason = reason
+        if self._waiting is not None:
+            self._waiting.reschedule(0)
 
     def _first_held(self) -> int:
         held = self.begun.held
@@ -255,11 +290,11 @@ class _Stream:
                 return
             refusal = await self._money_ended()
             if refusal is not None:
-                self.is_cut = True
-                self.notes = ("the money ended",)
-                await self.begun.upstream.close()
-                yield dialect.cut_event(self.reader.end(), refusal)
+                yield await self._cut(refusal, "the money ended")
                 return
+        if self.kill_reason is not None and not seen.is_complete:
+            yield await self._cut(self._killed(), "the run was stopped")
+            return
         if seen.error:
             self.error = self.error or seen.error
         elif not seen.is_complete or self.error:
@@ -278,21 +313,37 @@ class _Stream:
         if self.reader.held_back:
             yield self.reader.held_back
 
+    async def _cut(self, refusal: dict[str, object], note: str) -> bytes:
+        self.is_cut = True
+        self.notes = (note,)
+        await self.begun.upstream.close()
+        return self.begun.asked.dialect.cut_event(self.reader.end(), refusal)
+
+    def _killed(self) -> dict[str, object]:
+        asked = self.begun.asked
+        finish.mark_run(asked)
+        words = f"The answer ends here: the run was stopped: {self.kill_reason or 'no reason given'}."
+        return answers.error_of(RunKilled(words, run_id=asked.run, kill_reason=self.kill_reason))
+
     async def _pieces(self) -> AsyncGenerator[bytes, None]:
-        """Until the end, or until nothing came for too long."""
+        """Until the end, until the run is stopped, or until nothing came for too long."""
         chunks = self.begun.upstream.chunks
         assert chunks is not None
         iterator = aiter(chunks)
-        while True:
+        while self.kill_reason is None:
             left_s = min(settings.LIMITS["gateway_idle_seconds"], self._ends_at - time.monotonic())
             try:
-                async with asyncio.timeout(max(left_s, 0)):
+                async with asyncio.timeout(max(left_s, 0)) as self._waiting:
                     data = await anext(iterator)
             except StopAsyncIteration:
                 return
             except TimeoutError:
+                if self.kill_reason is not None:
+                    return
                 self.error = "nothing came for too long"
                 return
+            finally:
+                self._waiting = None
             yield data
 
     async def _money_ended(self) -> dict[str, object] | None:

@@ -15,8 +15,8 @@ from uuid import UUID
 import orjson
 from django.conf import settings
 
-from tracking.errors import BudgetExceeded, LoopDetected, Refused, Unavailable
-from tracking.gateway import pool, tokens
+from tracking.errors import BudgetExceeded, LoopDetected, Refused, RunKilled, Unavailable
+from tracking.gateway import pool, tokens, waiting
 from tracking.gateway.admit import Held
 from tracking.gateway.asked import Asked
 from tracking.gateway.dialects.dialect import Seen
@@ -110,6 +110,7 @@ async def _done(id: UUID, statement: Statement[Answer]) -> Answer | None:
         return None
     finally:
         _live.pop(id, None)
+        waiting.freed()
 
 
 def behind(work: Coroutine[Any, Any, Any]) -> asyncio.Task[Any]:
@@ -143,8 +144,8 @@ def refused(asked: Asked, error: Refused) -> None:
         "model": asked.model, "dedupe_key": f"budget:{budget_id}:refused:{window}" if budget_id else "",
     }  # fmt: skip
     behind(pool.do(Statement(statements("gateway")["refuse"], parameters, len)))
-    if budget_id or error.code == LoopDetected.code:
-        mark_run(asked, is_loop=not budget_id, is_broke=bool(budget_id))
+    if budget_id or error.code in (LoopDetected.code, RunKilled.code):
+        mark_run(asked, is_loop=error.code == LoopDetected.code, is_broke=bool(budget_id))
 
 
 def mark_run(asked: Asked, *, is_loop: bool = False, is_broke: bool = False) -> None:

@@ -5,7 +5,7 @@ SELECT a.outcome, a.steps, a.run_cost_usd, a.version, a.loop_state, a.kill_reaso
        (a.held).spent_usd, (a.held).budget_held_usd, (a.held).spent_tokens, (a.held).budget_held_tokens,
        nullif((a.held).starts_at, '1970-01-01 00:00+00'), nullif((a.held).ends_at, '9000-01-01 00:00+00'),
        (a.held).may_wait, (a.held).free_at
-FROM gateway_admit(%(team)s, %(run)s, %(version)s::int, %(steps_max)s::int, %(idle_minutes_max)s::int,
+FROM gateway_admit(%(team)s, %(run)s, %(own_name)s, %(version)s::int, %(steps_max)s::int, %(idle_minutes_max)s::int,
   %(minutes_max)s::int, %(id)s, %(call)s::jsonb, %(base_usd)s::numeric, %(output_usd)s::numeric, %(base_tokens)s::bigint,
   %(choices)s::int, %(wanted)s::bigint, %(floor)s::bigint, %(slice)s::bigint, %(lease_ms)s::int, %(detail)s::jsonb) a,
   ledger_commit(%(commit)s);
@@ -28,7 +28,10 @@ WHERE team_id = %(team)s::bigint AND run = %(run)s::text AND killed_at IS NULL A
 RETURNING 1;
 
 -- mark_run: what pages show of a run; none when its first span is not written yet.
-UPDATE tracking_run SET loop_detected = loop_detected OR %(is_loop)s, budget_exceeded = budget_exceeded OR %(is_broke)s
+UPDATE tracking_run SET loop_detected = loop_detected OR %(is_loop)s, budget_exceeded = budget_exceeded OR %(is_broke)s,
+  status = CASE WHEN EXISTS (SELECT FROM tracking_runcontrol c
+                             WHERE c.team_id = %(team)s AND c.run = %(run)s::text AND c.killed_at IS NOT NULL)
+                THEN 'killed' ELSE status END
 WHERE team_id = %(team)s AND (external_id = %(run)s::text OR trace_id = %(trace)s::uuid) RETURNING 1;
 
 -- finish: what the call cost, for its budgets and for its run.
@@ -81,10 +84,3 @@ WHERE a.team_id = %(team)s OR a.team_id IS NULL AND NOT EXISTS (  -- a group tha
   SELECT 1 FROM tracking_modelgroup g WHERE g.name = a.target AND g.team_id IS NULL AND NOT EXISTS (
     SELECT 1 FROM tracking_modelgroup_teams t WHERE t.modelgroup_id = g.id AND t.team_id = %(team)s))
 ORDER BY 1;
-
--- kill: refuse every later call of a run.
-INSERT INTO tracking_runcontrol (team_id, run, steps, cost_usd, tokens, started_at, last_at, killed_at, kill_reason, killed_by, version)
-VALUES (%(team)s, %(run)s, 0, 0, 0, now(), now(), now(), %(reason)s, %(by)s, 0)
-ON CONFLICT (team_id, run) DO UPDATE SET killed_at = now(), kill_reason = excluded.kill_reason, killed_by = excluded.killed_by
-  WHERE tracking_runcontrol.killed_at IS NULL
-RETURNING run;

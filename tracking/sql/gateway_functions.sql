@@ -1,18 +1,20 @@
 -- One trip before a call goes out: is the run alive and within its limits, is its memory of turns the one the caller
--- judged by, and is there money. Either all of it happens or nothing does.
+-- judged by, and is there money. Either all of it happens or nothing does. p_run is the run all hangs under, p_own_name
+-- the one that calls, which may be stopped by itself.
 -- outcome: as ledger_reserve's; killed; steps, idle, minutes (a limit of the run); moved (its memory changed meanwhile)
 CREATE TYPE gateway_answer AS (
   outcome text, steps int, run_cost_usd numeric, version int, loop_state jsonb, kill_reason text, held ledger_answer
 );
 
 CREATE FUNCTION gateway_admit(
-  p_team bigint, p_run text, p_version int, p_steps_max int, p_idle_minutes_max int, p_minutes_max int,
+  p_team bigint, p_run text, p_own_name text, p_version int, p_steps_max int, p_idle_minutes_max int, p_minutes_max int,
   p_id uuid, p_call jsonb, p_base_usd numeric, p_output_usd numeric, p_base_tokens bigint, p_output_times int,
   p_wanted bigint, p_floor bigint, p_slice bigint, p_lease_ms int, p_detail jsonb
 ) RETURNS gateway_answer LANGUAGE plpgsql AS $$
 DECLARE
   answer gateway_answer;
   run tracking_runcontrol;
+  own_reason text;
 BEGIN
   IF p_run <> '' THEN
     SELECT * INTO run FROM tracking_runcontrol WHERE team_id = p_team AND tracking_runcontrol.run = p_run FOR UPDATE;
@@ -31,6 +33,14 @@ BEGIN
       WHEN p_minutes_max IS NOT NULL AND run.started_at < now() - make_interval(mins => p_minutes_max) THEN 'minutes'
       WHEN p_idle_minutes_max IS NOT NULL AND run.steps > 0 AND run.last_at < now() - make_interval(mins => p_idle_minutes_max) THEN 'idle'
       WHEN p_version IS NOT NULL AND run.version <> p_version THEN 'moved' END;
+    IF p_own_name <> p_run AND run.killed_at IS NULL THEN
+      SELECT c.kill_reason INTO own_reason FROM tracking_runcontrol c
+        WHERE c.team_id = p_team AND c.run = p_own_name AND c.killed_at IS NOT NULL;
+      IF FOUND THEN
+        answer.outcome := 'killed';
+        answer.kill_reason := own_reason;
+      END IF;
+    END IF;
     IF answer.outcome IS NOT NULL THEN
       answer.loop_state := run.loop_state;
       RETURN answer;

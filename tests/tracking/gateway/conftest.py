@@ -29,6 +29,7 @@ MODELS = [
     "echo-slow",
     "echo-drip",
     "echo-hang",
+    "echo-pause",
     "echo-cut",
     "echo-nodone",
     "echo-nousage",
