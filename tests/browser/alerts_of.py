@@ -18,7 +18,7 @@ from tracking.audit import SYSTEM
 from tracking.models import Alert, Destination, Team
 
 _FACTS: tuple[tuple[str, str, dict[str, Any]], ...] = (
-    ("loop", "high", {"cycle": ["search", "fetch"], "times": 17, "burned_usd": "3.98", "action": "warned"}),
+    ("loop", "high", {"cycle": ["search", "fetch"], "times": 17, "burned_usd": "3.98", "action": "warn", "first_step": 12}),
     ("budget", "critical", {"budget": "web-researcher, day", "percent": 100, "mode": "strict", "spent_usd": "12", "limit_usd": "12"}),
     ("unpriced", "low", {"models": ["mistral-ops-ft"], "calls": 38}),
     ("errors", "high", {"percent": "12.3", "threshold": "5", "errors": 37, "calls": 300}),

@@ -9,7 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tracking.alerts.words import Words, clean, event_words, moment, sentence, usd
+from tracking.alerts.phrases import clean, moment, usd
+from tracking.alerts.words import Words, event_words, sentence
 from tracking.models import Alert, Destination
 
 
@@ -48,17 +49,25 @@ SENTENCES = [
         "/budgets/b1",
     ),
     (
-        Told("overage", {"budget": "Ops", "over_usd": "0.0212", "limit_usd": "5"}),
-        "The budget Ops went over its limit by $0.02120",
-        "Its limit is $5.00. What was spent was already paid for or reported late. The next calls are refused until "
+        Told("budget", {"is_refusal": True, "percent": 100, "budget": "Ops", "budget_id": "b1", "limit": 5.0, "current_cost": 4.9,
+                        "held": 0.05, "unit": "usd", "free_at": "2026-11-30T00:00:00+00:00"}),
+        "The budget Ops refuses calls",
+        "$4.90 of $5.00 is spent, $0.05000 is held for calls under way. Raise the limit, or wait until 2026-11-30 00:00 UTC: "
+        "until then calls that it cannot pay are refused.",
+        "/budgets/b1",
+    ),
+    (
+        Told("overage", {"budget": "Ops", "spent_usd": "5.02", "limit_usd": "5", "usd": "0.05", "held_usd": "0.03", "model": "m"}),
+        "The budget Ops went over its limit",
+        "$5.02 of $5.00 is spent. A call of m cost $0.05000, and $0.03000 was held for it. The next calls are refused until "
         "there is room.",
         "/budgets",
     ),
     (
-        Told("loop", {"cycle": ["plan", "search"], "times": 14, "burned_usd": "0.62", "action": "blocked", "first_step": "00f0"}, "r1", "ops"),
+        Told("loop", {"cycle": ["plan", "search"], "times": 14, "burned_usd": "0.62", "action": "block", "first_step": 12}, "r1", "ops"),
         "ops goes round in a loop: plan → search",
-        "14 times so far, $0.6200 burned since it began. Its next calls are refused.",
-        "/runs/r1?span=00f0",
+        "14 times so far, $0.6200 burned since it began at step 12. Its next calls are refused while it goes on so.",
+        "/runs/r1",
     ),
     (
         Told("killed", {"by": "Bob", "reason": "wrong customer"}, "r/1", "ops"),
@@ -110,9 +119,23 @@ SENTENCES = [
         "/costs?from=now/d",
     ),
     (
-        Told("drift", {"budget": "Ops", "said_usd": "1.5", "entries_usd": "1.4"}),
+        Told("drift", {"budget": "Ops", "spent_usd": "1.5000000001", "entered_usd": "1.5", "held_usd": "0", "open_usd": "0",
+                       "spent_tokens": 5, "entered_tokens": 5, "held_tokens": 9, "open_tokens": 0}),
         "The ledger does not add up: the budget Ops",
-        "It says $1.50, its entries make $1.40. Nothing was changed by itself. Ask an operator to look.",
+        "Spent says $1.5000000001, its entries make $1.5. Held says 9 tokens, its open holds make 0 tokens. Nothing was changed "
+        "by itself. Ask an operator to look.",
+        "/budgets",
+    ),
+    (
+        Told("drift", {"chain": {"what": "changed", "entry_id": 71, "number": 70}}),
+        "The ledger's chain of entries does not hold",
+        "Entry 71 is changed: what was written once reads otherwise. Nothing was changed by itself. Ask an operator to look.",
+        "",
+    ),
+    (
+        Told("stuck", {"reservation_id": "u1", "held_usd": "0.05", "error": "x"}),
+        "Money held for a call cannot be given back",
+        "$0.05000 stays held on its budgets; it is tried again every few minutes. Ask an operator to look.",
         "",
     ),
     (

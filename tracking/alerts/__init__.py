@@ -2,7 +2,7 @@
 
 standing.py      an alert opens once, is acknowledged, is resolved
 events.py        something happened that a program waits for: notify(team, event, payload)
-words.py         an alert or event in plain words: what happened, what to do, where to look
+words.py         an alert or event in plain words: what happened, what to do, where to look; phrases.py: their parts
 rules.py         when the clock opens alerts; tracking/alert_watch.py looks
 destinations.py  where a team is told; addresses.py: what an address must be, sealed and shown
 outbox.py        deliveries: one for each alert and destination, claimed, retried, given up

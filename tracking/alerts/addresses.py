@@ -12,7 +12,7 @@ from django.core.exceptions import ValidationError
 from django.core.validators import validate_email
 
 from tracking.alerts import apprise_send
-from tracking.alerts.words import clean
+from tracking.alerts.phrases import clean
 from tracking.egress import read_target
 from tracking.errors import Invalid
 from tracking.models import Destination

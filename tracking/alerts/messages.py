@@ -9,7 +9,8 @@ from typing import Any
 
 import orjson
 
-from tracking.alerts.words import SENTENCE_CHARACTERS, clean, sentence
+from tracking.alerts.phrases import SENTENCE_CHARACTERS, clean
+from tracking.alerts.words import sentence
 
 LINES_MAX = 10
 LEVELS = {"low": "INFO", "high": "WARNING", "critical": "FAILURE"}
