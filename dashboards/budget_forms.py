@@ -49,7 +49,7 @@ class _TermsForm(PageForm):
             self.fields[name].widget.attrs |= {"inputmode": "decimal", "autocomplete": "off"}
 
     def refuse(self, error: WfloServerError) -> None:
-        field = _FIELDS.get(error.field, error.field)
+        field = _FIELDS.get(error.field or "", error.field)
         self.add_error(field if field in self.fields else None, error.message)
 
     def _terms(self) -> dict[str, Any]:

@@ -11,6 +11,7 @@ from django.utils.safestring import SafeString, mark_safe
 
 from dashboards import numbers
 from dashboards.budget_cards import Bar
+from dashboards.budget_words import KIND_WORDS
 
 register = template.Library()
 
@@ -68,3 +69,8 @@ def window_day(at: datetime, zone: str) -> str:
 @register.filter
 def words(text: str) -> list[str]:
     return text.split()
+
+
+@register.filter
+def kind_word(kind: str) -> str:
+    return KIND_WORDS.get(kind, kind)

@@ -1,4 +1,4 @@
-"""The run page: header, transcript, waterfall, table of spans, metadata, and the drawer of one span.
+"""The run page: header, transcript, waterfall, table of spans, ledger, metadata, and the drawer of one span.
 
 One address says everything (`tab`, `span`, `linked`, `find`, `after`). htmx asks the same address for a part of the page,
 named by its target; opened in a browser, each shows the whole page.
@@ -18,6 +18,7 @@ from django.views.decorators.http import require_GET
 
 from dashboards import waterfall
 from dashboards.access import team_for
+from dashboards.budget_cards import bar, nearest
 from dashboards.messages import cut, spoken, written
 from dashboards.span_card import raw_json, span_card
 from tracking.errors import Invalid, NotFound
@@ -25,6 +26,7 @@ from tracking.models import Team
 from tracking.reports import run as one_run
 from tracking.reports import spans as run_spans
 from tracking.reports.run import Breakdown, Found
+from tracking.reports.run_ledger import run_ledger
 from tracking.reports.runs import RunRow, agent_colours, neighbours
 from tracking.reports.span import find_span, run_contents
 from tracking.reports.span_tree import Place, costliest_path, step_numbers
@@ -33,7 +35,7 @@ from tracking.reports.transcript import first_error, transcript
 
 ROWS = 200  # read and drawn at first, and with every scroll
 AGENTS_IN_BAR = 6
-TABS = ("transcript", "waterfall", "spans", "metadata")
+TABS = ("transcript", "waterfall", "spans", "ledger", "metadata")
 DEFAULT_TAB = "waterfall"
 FIND_CHARACTERS_MAX = 200
 _PARTS = ("head", "body", "rows", "entries", "drawer", "raw")
@@ -127,6 +129,7 @@ def _common(team: Team, asked: Asked, run: RunRow, linked: list[RunRow], shown: 
             ("transcript", "Transcript", None),
             ("waterfall", "Waterfall", None),
             ("spans", "Spans", sum(each.span_count for each in shown)),
+            ("ledger", "Ledger", None),
             ("metadata", "Metadata", None),
         ],
     }
@@ -280,6 +283,12 @@ def _transcript(team: Team, asked: Asked, found: Found, shown: list[RunRow]) -> 
     }
 
 
+def _ledger(team: Team, asked: Asked, found: Found, shown: list[RunRow]) -> dict[str, Any]:
+    ledger = run_ledger(team, shown, cursor=asked.after or None)
+    drawn = [(one, main := nearest(one.standing), bar(main, marks=one.budget.alert_at)) for one in ledger.drawn]
+    return {"ledger": ledger, "drawn": drawn, "next_after": ledger.next_cursor or ""}
+
+
 def _metadata(team: Team, asked: Asked, found: Found, shown: list[RunRow]) -> dict[str, Any]:
     run, parts = found.run, one_run.breakdown(team.pk, shown)
     return {
@@ -300,11 +309,18 @@ def _metadata(team: Team, asked: Asked, found: Found, shown: list[RunRow]) -> di
     }
 
 
-_BODIES = {"waterfall": _waterfall, "spans": _waterfall, "transcript": _transcript, "metadata": _metadata}
+_BODIES = {
+    "waterfall": _waterfall,
+    "spans": _waterfall,
+    "transcript": _transcript,
+    "ledger": _ledger,
+    "metadata": _metadata,
+}
 _MORE = {
     "waterfall": "dashboards/_run_rows.html",
     "spans": "dashboards/_run_span_rows.html",
     "transcript": "dashboards/_run_entries.html",
+    "ledger": "dashboards/_run_body.html",
     "metadata": "dashboards/_run_body.html",
 }
 

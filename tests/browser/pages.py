@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class PageOf:
-    """``path`` may hold {run}, {span}, {agent} and {destination}. ``status`` is what a person who may see it gets."""
+    """``path`` may hold {run}, {span}, {agent}, {destination} and {budget}. ``status`` is what a person who may see it gets."""
 
     name: str
     path: str
@@ -22,6 +22,7 @@ PAGES = (
     PageOf("run", "/runs/{run}"),
     PageOf("run, transcript", "/runs/{run}?tab=transcript"),
     PageOf("run, spans", "/runs/{run}?tab=spans"),
+    PageOf("run, ledger", "/runs/{run}?tab=ledger"),
     PageOf("run, metadata", "/runs/{run}?tab=metadata"),
     PageOf("run with a span", "/runs/{run}?span={span}"),
     PageOf("agents", "/agents?from=now-30d"),
@@ -35,6 +36,11 @@ PAGES = (
     PageOf("alerts", "/alerts"),
     PageOf("alerts, all", "/alerts?state=all"),
     PageOf("alerts, none left", "/alerts?state=all&kind=drift"),
+    PageOf("budgets", "/budgets"),
+    PageOf("archived budgets", "/budgets?archived=1"),
+    PageOf("a new budget", "/budgets/new"),
+    PageOf("a budget", "/budgets/{budget}"),
+    PageOf("a budget, another limit", "/budgets/{budget}?limit=1&days=30&mode=strict&kind=charge"),
     PageOf("members", "/settings/members"),
     PageOf("alert settings", "/settings/alerts"),
     PageOf("a destination", "/settings/alerts/{destination}"),

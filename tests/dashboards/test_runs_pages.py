@@ -148,7 +148,7 @@ def test_the_run_page_says_what_it_cost_and_where_it_failed(page: Client, store:
     assert "u7" in shown
 
 
-@pytest.mark.parametrize("tab", ["transcript", "waterfall", "spans", "metadata"])
+@pytest.mark.parametrize("tab", ["transcript", "waterfall", "spans", "ledger", "metadata"])
 def test_every_tab_is_a_page_and_asks_the_database_a_bounded_number_of_times(
     page: Client, store: Store, team: Team, tab: str
 ) -> None:
@@ -228,7 +228,7 @@ def test_depth_breadth_and_circles_do_not_break_the_page(page: Client, store: St
     assert "part=rows" not in last
     deep = text(page.get(f"/runs/{1:032x}?find=depth&tab=spans"))
     assert "No span of this run" in deep
-    for tab in ("spans", "transcript", "metadata"):
+    for tab in ("spans", "transcript", "ledger", "metadata"):
         assert page.get(f"/runs/{1:032x}?tab={tab}").status_code == 200
 
 
@@ -268,6 +268,7 @@ def test_what_agents_say_is_never_markup(page: Client, store: Store, team: Team)
         base,
         f"{base}?tab=transcript",
         f"{base}?tab=spans",
+        f"{base}?tab=ledger",
         f"{base}?tab=metadata",
     ]
     addresses += [f"{base}?span={number:016x}" for number in (1, 2, 3)]
@@ -294,7 +295,7 @@ def test_a_stranger_finds_nothing(store: Store, team: Team) -> None:
     assert run.id.hex not in text(charlie.get("/runs.csv"))
 
 
-@pytest.mark.parametrize("query", ["tab=graph", "after=x", "after=-1", "find=" + "a" * 300])
+@pytest.mark.parametrize("query", ["tab=graph", "tab=ledger&after=x", "after=x", "after=-1", "find=" + "a" * 300])
 def test_a_wrong_question_of_the_run_page_is_a_400(page: Client, store: Store, team: Team, query: str) -> None:
     tell_one(store, team)
     assert page.get(f"/runs/{1:032x}?{query}").status_code == 400
