@@ -109,6 +109,10 @@ LIMITS: dict[str, int] = {
     "gateway_messages": 5_000,
     "responses_kept_days": 30,  # by OpenAI; later nobody can go on from them
     "gateway_slice_tokens": 256,  # by which an elastic hold grows
+    "rate_store_ms": 250,  # a slower Redis is away
+    "rate_away_seconds": 1,
+    "rate_connections": 16,
+    "rate_place_seconds": 60,  # among calls at once, without a sign of life
     "circuit_failures": 5,  # in a row
     "circuit_error_percent": 50,  # of the calls of a window
     "circuit_calls": 20,  # fewer say nothing of a rate
@@ -143,7 +147,7 @@ LIMITS: dict[str, int] = {
 }
 
 # --- money ----------------------------------------------------------------------------------------------------------
-WFLO_BUDGET_WAIT_MS = env_int("WFLO_BUDGET_WAIT_MS", 2_000, low=0, high=60_000)
+WFLO_BUDGET_WAIT_MS = env_int("WFLO_BUDGET_WAIT_MS", 5_000, low=0, high=60_000)
 WFLO_INPUT_BOUND = env_choice("WFLO_INPUT_BOUND", "tokens", ("tokens", "bytes"))
 
 # --- stores ---------------------------------------------------------------------------------------------------------
