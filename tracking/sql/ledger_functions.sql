@@ -90,7 +90,7 @@ CREATE TYPE ledger_answer AS (
 
 -- Money to the last digit that is kept, upwards: what is held or spent is never less than it costs.
 CREATE FUNCTION ledger_up(p_usd numeric) RETURNS numeric LANGUAGE sql IMMUTABLE AS $$
-  SELECT ceil(p_usd * 10000000000) / 10000000000
+  SELECT round(ceil(p_usd * 10000000000) / 10000000000, 10)
 $$;
 
 -- Output tokens that ``p_free`` pays for after ``p_base``: without a limit, or at no price, any number.

@@ -8,6 +8,7 @@ from typing import Any
 from uuid import UUID, uuid4
 
 import pytest
+from django.db import connection
 
 from tracking.ledger.calls import Answer, Call, Ceiling
 from tracking.ledger.perform import perform
@@ -36,6 +37,21 @@ def sums(budget: Budget, subject: str = "") -> tuple[Decimal, Decimal]:
     """(spent, held) of a budget's only window."""
     period = BudgetPeriod.objects.get(budget=budget, subject=subject)
     return period.spent_usd, period.held_usd
+
+
+_LEDGER = ("budget_period", "reservation", "ledger_entry", "ledger_seal", "ledger_unsealed", "ledger_sum")
+
+
+@pytest.fixture(autouse=True)
+def nothing_of_other_tests(request: pytest.FixtureRequest) -> None:
+    """What tests that commit leave in the ledger's tables is out of sight: Django empties only its own."""
+    if request.node.get_closest_marker("django_db") is None:
+        return
+    request.getfixturevalue("db")
+    with connection.cursor() as cursor:
+        cursor.execute(" UNION ALL ".join(f"(SELECT 1 FROM tracking_{name} LIMIT 1)" for name in _LEDGER))
+        if cursor.fetchone():
+            cursor.execute(f"TRUNCATE {', '.join(f'tracking_{name}' for name in _LEDGER)}")
 
 
 @pytest.fixture
