@@ -12,7 +12,18 @@ from django.conf import settings
 
 from tracking import keys
 from tracking.errors import Unavailable, WfloServerError
-from tracking.gateway import answers, asked, call, finish, http_provider, kept_responses, loop_guard, pool, request_body
+from tracking.gateway import (
+    answers,
+    asked,
+    call,
+    finish,
+    http_provider,
+    kept_responses,
+    loop_guard,
+    pool,
+    rate_limits,
+    request_body,
+)
 from tracking.gateway.call import Answered, Begun
 from tracking.gateway.dialects import CHAT, COMPLETIONS, EMBEDDINGS, MESSAGES, RESPONSES, Dialect
 from tracking.ingest import body
@@ -57,6 +68,7 @@ async def close() -> None:
     """Settle and record what goes on, then hang up. For the end of the process."""
     await finish.drain()
     await http_provider.close()
+    await rate_limits.close()
     await pool.close()
 
 
@@ -118,6 +130,7 @@ def _named(begun: Begun) -> list[tuple[bytes, bytes]]:
         (b"x-wflo-call-id", str(begun.asked.id).encode()),
         (b"x-wflo-model", begun.route.model.encode("utf-8", "replace")),
     ]
+    found += begun.asked.rate_headers
     budget = begun.held.answer.budget
     if budget is not None and budget.free_usd is not None:
         free = max(budget.free_usd - begun.held.answer.held_usd, budget.free_usd * 0)

@@ -52,6 +52,8 @@ class Asked:
     home: tuple[str, str] | None = field(default=None, repr=False)  # address and key of who keeps it
     kept_tokens: int = 0  # of the prompt, kept there
     judged: Any = None  # tracking.gateway.loop_guard.Judged: whether its run goes round in circles
+    taken: Any = None  # tracking.gateway.rate_limits.Taken: what it counts as under rate limits
+    rate_headers: list[tuple[bytes, bytes]] = field(default_factory=list)
     id: uuid.UUID = field(default_factory=uuid.uuid4)  # of the call, and of its first reservation
 
 
