@@ -14,12 +14,12 @@ from tracking.models import ModelAlias, ModelGroup, Team
 from wflo.model_names import normalise
 
 
-def aliases_of(team: Team) -> QuerySet[ModelAlias]:
+def aliases_of(team: Team | None) -> QuerySet[ModelAlias]:
     """The team's own and the installation's, by name."""
     return ModelAlias.objects.filter(Q(team=team) | Q(team=None)).order_by("name", "team")
 
 
-def make_alias(team: Team, *, name: object, target: object, is_shared: bool = False, hand: Hand) -> ModelAlias:
+def make_alias(team: Team | None, *, name: object, target: object, is_shared: bool = False, hand: Hand) -> ModelAlias:
     """``is_shared``: the installation's, for every team; operators only. The same name again means the new target.
 
     Raises Invalid naming the field, NotAllowed.
@@ -48,7 +48,7 @@ def make_alias(team: Team, *, name: object, target: object, is_shared: bool = Fa
     return alias
 
 
-def delete_alias(team: Team, name: str, *, hand: Hand) -> None:
+def delete_alias(team: Team | None, name: str, *, hand: Hand) -> None:
     """The team's alias, else the installation's. Raises NotFound, NotAllowed."""
     with transaction.atomic():
         alias = aliases_of(team).filter(name=name).order_by(F("team").asc(nulls_last=True)).first()
@@ -61,7 +61,7 @@ def delete_alias(team: Team, name: str, *, hand: Hand) -> None:
         forget_routes()
 
 
-def _check(alias: ModelAlias, team: Team) -> None:
+def _check(alias: ModelAlias, team: Team | None) -> None:
     hidden = ModelGroup.objects.filter(name=alias.name)
     if (hidden if alias.team is None else hidden.filter(team=alias.team)).exists():
         raise Invalid(f'"{alias.name}" is a model group already, which the alias would hide.', field="name")

@@ -40,7 +40,7 @@ def group_of(team: Team, name: str, *, hand: Hand | None = None) -> ModelGroup:
     return group
 
 
-def make_group(team: Team, given: Mapping[str, Any], *, hand: Hand) -> ModelGroup:
+def make_group(team: Team | None, given: Mapping[str, Any], *, hand: Hand) -> ModelGroup:
     """A new group of the team's; with ``teams`` (operators only) the installation's, for those teams.
 
     ``given``: the fields of FIELDS. Raises Invalid naming the field, NotAllowed.
@@ -50,6 +50,8 @@ def make_group(team: Team, given: Mapping[str, Any], *, hand: Hand) -> ModelGrou
     if given.get("teams") is not None:
         hand.demand_operator("shares a model group among teams")
         group.team = None
+    elif team is None:
+        raise Invalid("Give the teams that a group of the installation's is for.", field="teams")
     with transaction.atomic():
         _make_room(group)
         _refuse_alias(group)
@@ -59,7 +61,7 @@ def make_group(team: Team, given: Mapping[str, Any], *, hand: Hand) -> ModelGrou
         _share(group, given, hand)
         audit.record(hand.actor, group.team, "model_group.make", "model group", group.name, after=facts(group))
         forget_routes()
-    return group_of(team, group.name, hand=hand)
+    return ModelGroup.objects.prefetch_related("deployments", "teams").get(pk=group.pk)
 
 
 def change_group(group: ModelGroup, given: Mapping[str, Any], *, hand: Hand) -> ModelGroup:
