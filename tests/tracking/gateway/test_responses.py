@@ -158,6 +158,7 @@ def test_what_is_not_to_be_kept_is_not(gateway: Gateway) -> None:
 def test_what_the_provider_runs_at_its_own_price_is_refused_under_a_hard_budget(gateway: Gateway, fields: Any) -> None:
     body = {"model": "echo", "input": "hello", **fields}
     assert gateway.post("/v1/responses", body).status_code == 200
+    assert span(gateway)
     budget = gateway.budget("1")
     answer = gateway.post("/v1/responses", body)
     assert (answer.status_code, answer.json()["error"]["code"]) == (400, "model_unpriced")
@@ -191,7 +192,7 @@ def test_counts_that_are_missing_or_mad_are_estimated(gateway: Gateway, is_strea
 
 def test_less_than_openai_takes_is_not_asked_for(gateway: Gateway) -> None:
     """A cap under 16 would be answered with an error of the provider's; the refusal says why instead."""
-    gateway.budget(str(30 * INPUT_USD + 14 * OUTPUT_USD))
+    gateway.budget(str(10 * INPUT_USD + 12 * OUTPUT_USD))
     answer = respond(gateway, "echo", "a", max_output_tokens=20)
     assert (answer.status_code, answer.json()["error"]["code"]) == (429, "budget_exceeded")
     assert gateway.chat("a", max_tokens=20).status_code == 200
