@@ -7,6 +7,7 @@ from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
 import psycopg
+from django.conf import settings
 from django.db import connection, transaction
 from django.db.models import Max
 
@@ -94,6 +95,17 @@ def drop_old(now: datetime | None = None) -> list[date]:
         finally:
             cursor.execute("SELECT pg_advisory_unlock(%s)", [_CLEANING])
     return dropped
+
+
+def clear_kept_answers() -> int:
+    """What idempotency keys were answered with, when their time is over."""
+    gone, most = 0, settings.LIMITS["kept_answers_cleared_at_once"]
+    while True:
+        with connection.cursor() as cursor:
+            cursor.execute(statements("kept_answers")["clear"], {"limit": most})
+            gone += cursor.rowcount
+            if cursor.rowcount < most:
+                return gone
 
 
 def _drop_days(cursor: psycopg.Cursor[Any], today: date) -> list[date]:

@@ -47,6 +47,11 @@ def keep_partitions() -> None:
 
 
 @shared_task
+def clear_kept_answers() -> None:
+    retention.clear_kept_answers()
+
+
+@shared_task
 def deliver_alerts() -> None:
     deliver.deliver()
 

@@ -85,6 +85,11 @@ app.conf.update(
             "schedule": timedelta(minutes=1),
             "options": {"expires": 60},
         },
+        "clear kept answers": {
+            "task": "tracking.tasks.clear_kept_answers",
+            "schedule": crontab(minute="47"),
+            "options": {"expires": 30 * 60},
+        },
         "clear old alerts": {
             "task": "tracking.tasks.clear_alerts",
             "schedule": crontab(minute="37"),

@@ -109,6 +109,11 @@ LIMITS: dict[str, int] = {
     "gateway_messages": 5_000,
     "responses_kept_days": 30,  # by OpenAI; later nobody can go on from them
     "gateway_slice_tokens": 256,  # by which an elastic hold grows
+    "kept_answer_bytes": 4 * 2**20,
+    "kept_answer_hours": 24,
+    "kept_answers_cleared_at_once": 5_000,
+    "kept_lease_seconds": 60,  # an idempotency key whose process died is free after it
+    "kept_wait_ms": 5_000,  # for the answer of the first request with a key
     "rate_store_ms": 250,  # a slower Redis is away
     "rate_away_seconds": 1,
     "rate_connections": 16,

@@ -6,6 +6,7 @@ call.py       the guarded call, readable as one sentence
 admit.py      before the call: the run, its loops, its money, in one trip to PostgreSQL
 ceiling.py    the most a call can cost; tokens.py counts what is sent
 routing.py    a name -> deployments in order
+kept_answers.py  what an idempotency key was answered with
 rate_limits.py  how many calls and tokens a minute, in Redis (rate_script.py)
 breakers.py   deployments that fail are given a rest
 provider.py   sending to a deployment: over HTTP (http_provider.py), the built-in demo, or LiteLLM

@@ -18,6 +18,7 @@ from tracking.gateway import (
     call,
     finish,
     http_provider,
+    kept_answers,
     kept_responses,
     loop_guard,
     pool,
@@ -36,6 +37,7 @@ _JSON = b"application/json"
 
 _log = logging.getLogger(__name__)
 _in_flight = InFlight(settings.LIMITS["bodies_in_flight_bytes"])
+_SSE_TYPE = b"text/event-stream; charset=utf-8"
 _SSE = [(b"cache-control", b"no-cache"), (b"connection", b"keep-alive"), (b"x-accel-buffering", b"no")]
 
 
@@ -76,20 +78,31 @@ async def _call(scope: Scope, receive: Receive, send: Send, dialect: Dialect) ->
     stream = Stream(receive)
     try:
         wanted = await read(scope, stream, dialect)
-        await kept_responses.recall(wanted)
-        if wanted.is_stream:
-            begun = await call.begin(wanted)
-        else:
-            answered = await call.complete(wanted)
+        kept = await kept_answers.claim(wanted)
+        made = await _made(wanted) if kept is None else None
     except Exception as error:
         if not stream.is_ended and isinstance(error, WfloServerError):
             await stream.finish(error)
         await refuse(send, dialect, error)
         return
-    if wanted.is_stream:
-        await _stream(receive, send, begun)
-    else:
-        await send_bytes(send, 200, _JSON, _body(answered), _headers(answered))
+    if isinstance(made, Begun):
+        await _stream(receive, send, made)
+    elif made is not None:
+        content, headers = _body(made), _headers(made)
+        await kept_answers.keep(wanted, headers, content)
+        await send_bytes(send, 200, _JSON, content, headers)
+    elif kept is not None:
+        await send_bytes(send, kept.status, _SSE_TYPE if wanted.is_stream else _JSON, kept.body, kept.headers)
+
+
+async def _made(wanted: asked.Asked) -> Answered | Begun:
+    """The call's whole answer, or its stream's beginning."""
+    try:
+        await kept_responses.recall(wanted)
+        return await (call.begin(wanted) if wanted.is_stream else call.complete(wanted))
+    except BaseException:
+        kept_answers.give_up(wanted)
+        raise
 
 
 async def read(scope: Scope, stream: Stream, dialect: Dialect) -> asked.Asked:
@@ -170,11 +183,13 @@ def _number(value: Any) -> float | None:
 async def _stream(receive: Receive, send: Send, begun: Begun) -> None:
     gone = asyncio.Event()
     watching = asyncio.ensure_future(_left(receive, gone))
-    headers = [(b"content-type", b"text/event-stream; charset=utf-8"), *_SSE, *_named(begun)]
-    pieces = call.relay(begun, gone)
+    headers = [*_SSE, *_named(begun)]
+    pieces, tape = call.relay(begun, gone), kept_answers.tape(begun.asked)
     try:
-        await send({"type": "http.response.start", "status": 200, "headers": headers})
+        await send({"type": "http.response.start", "status": 200, "headers": [(b"content-type", _SSE_TYPE), *headers]})
         async for data in pieces:
+            if tape is not None:
+                tape.add(data)
             await send({"type": "http.response.body", "body": data, "more_body": True})
             if gone.is_set():
                 break
@@ -184,6 +199,8 @@ async def _stream(receive: Receive, send: Send, begun: Begun) -> None:
     finally:
         watching.cancel()
         await pieces.aclose()
+        is_whole = not (gone.is_set() or begun.course.error or begun.course.notes)
+        kept_answers.keep_tape(tape, headers, is_whole=is_whole)
 
 
 async def _left(receive: Receive, gone: asyncio.Event) -> None:
