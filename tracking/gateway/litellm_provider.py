@@ -141,7 +141,7 @@ def _where(route: Route, asked: Asked, timeout_s: float) -> dict[str, Any]:
     return {
         "model": route.name,
         "custom_llm_provider": route.provider,
-        "api_base": route.api_base or None,
+        "api_base": _base(route) or None,
         "api_key": route.api_key or (NO_KEY if route.api_base else None),
         "timeout": timeout_s,
         "num_retries": 0,
@@ -149,6 +149,11 @@ def _where(route: Route, asked: Asked, timeout_s: float) -> dict[str, Any]:
         "no-log": True,
         **({"_skip_mcp_handler": True} if asked.dialect.name == "openai.chat" else {}),
     }
+
+
+def _base(route: Route) -> str:
+    """LiteLLM puts "/v1/messages" after Anthropic's address, we "/messages": the same address serves both."""
+    return route.api_base.removesuffix("/v1") if route.provider == "anthropic" else route.api_base
 
 
 def _cannot(route: Route, what: str) -> UpstreamFailed:

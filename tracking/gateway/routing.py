@@ -7,6 +7,7 @@ that an ordinary call asks no database for it.
 
 from __future__ import annotations
 
+import logging
 import os
 import random
 import time
@@ -21,8 +22,11 @@ from tracking.errors import ModelNotAllowed, Refused
 from tracking.gateway import pool
 from tracking.keys import Caller
 from tracking.ledger.verbs import Statement
+from tracking.sealed import CannotUnseal
 from tracking.sql import statements
 from wflo.model_names import normalise
+
+log = logging.getLogger(__name__)
 
 DEMO = "demo"
 ROUTES_REMEMBERED = 10_000
@@ -181,9 +185,24 @@ async def _looked_up(team_id: int, model: str) -> Routes:
         meant=meant,
         group=meant,
         cache_seconds=cache_seconds,
-        deployments=tuple([await _deployed(team_id, row) for row in deployments]),
+        deployments=tuple(await _readable(team_id, deployments)),
         fallback_on_auth=fallback_on_auth,
     )
+
+
+async def _readable(team_id: int, rows: Sequence[tuple[Any, ...]]) -> list[Route]:
+    """Those whose key can be read. Raises CannotUnseal when none can."""
+    found: list[Route] = []
+    trouble: CannotUnseal | None = None
+    for row in rows:
+        try:
+            found.append(await _deployed(team_id, row))
+        except CannotUnseal as error:
+            trouble = error
+            log.warning("a deployment is passed over: %s", error)
+    if trouble is not None and not found:
+        raise trouble
+    return found
 
 
 def _own_group(rows: Sequence[tuple[Any, ...]]) -> list[tuple[Any, ...]]:

@@ -122,6 +122,15 @@ def test_another_organizations_key_is_not_used(gateway: Gateway) -> None:
     assert gateway.provider.requests == []
 
 
+def test_a_deployment_whose_key_cannot_be_read_is_passed_over(gateway: Gateway, operator: httpx.Client) -> None:
+    group = {"name": "old", "deployments": [served(gateway), served(gateway, model="openai/echo-long", priority=1)]}
+    done(operator.post("/model-groups", json=group))
+    first = Deployment.objects.filter(group__name="old", group__team=gateway.team, priority=0)
+    first.update(sealed_key=b"\x01damaged")
+    answer = gateway.chat(model="old", max_tokens=3)
+    assert (answer.status_code, answer.headers["x-wflo-model"]) == (200, "openai/echo-long")
+
+
 @pytest.mark.parametrize("host", ["0.0.0.0", "0", "0x0"])  # all of them this machine, where something would answer
 def test_an_address_that_no_model_has_is_refused_at_the_connection_too(gateway: Gateway, host: str) -> None:
     """S16: as a name would be that begins to point there after it was set."""

@@ -5,6 +5,7 @@ The provider's own wire formats are Anthropic's and Gemini's here.
 
 from __future__ import annotations
 
+import base64
 import json
 import os
 import subprocess
@@ -242,12 +243,32 @@ def test_a_deployment_without_a_key_gets_none_of_the_environments(gateway: Gatew
     assert "sk-environment" not in head(gateway)
 
 
-def test_pictures_are_not_fetched_from_inside_the_house(gateway: Gateway) -> None:
+@pytest.mark.parametrize("provider", ["gemini", "anthropic", "ollama"])
+@pytest.mark.parametrize("address", ["http://127.0.0.1:{port}/secret.png", "file:///etc/passwd", "/etc/passwd"])
+def test_pictures_are_not_fetched_from_inside_the_house(gateway: Gateway, provider: str, address: str) -> None:
     """S16."""
-    picture = {"type": "image_url", "image_url": {"url": f"http://127.0.0.1:{gateway.provider.port}/secret.png"}}
+    picture = {"type": "image_url", "image_url": {"url": address.format(port=gateway.provider.port)}}
     messages = [{"role": "user", "content": [{"type": "text", "text": "look"}, picture]}]
-    gateway.post("/v1/chat/completions", {"model": foreign(gateway, provider="gemini"), "messages": messages})
-    assert not [request for request in gateway.provider.requests if "secret.png" in request["path"]]
+    gateway.post("/v1/chat/completions", {"model": foreign(gateway, provider=provider), "messages": messages})
+    assert not [request for request in gateway.provider.requests if request["path"].endswith("secret.png")]
+    sent = json.dumps([request["body"] for request in gateway.provider.requests])
+    assert "root:" not in sent
+    assert base64.b64encode(b"root:x:0:0").decode()[:12] not in sent
+
+
+@pytest.mark.parametrize("suffix", ["", "/v1"])
+def test_the_same_address_serves_anthropics_dialect_and_others(gateway: Gateway, suffix: str) -> None:
+    address = gateway.provider.url.removesuffix("/v1") + suffix
+    assert gateway.chat(model=foreign(gateway, api_base=address)).status_code == 200
+    assert gateway.provider.requests[-1]["path"] == "/v1/messages"
+
+
+def test_neither_keys_nor_prompts_are_in_the_log(gateway: Gateway) -> None:
+    for script in ("echo-fail500", "echo-cut", "echo-fail401"):
+        gateway.chat("a secret recipe", model=foreign(gateway, script), stream=script == "echo-cut")
+    log = gateway.server.log.read_text()
+    assert "sk-foreign" not in log
+    assert "a secret recipe" not in log
 
 
 def test_what_a_deployment_cannot_be_asked_is_named(gateway: Gateway) -> None:
