@@ -26,10 +26,11 @@ def told(lane: Lane, now: Now, asked: Fingerprint, *, is_counted: bool) -> list[
     """The rounds of its turn that a request tells and that were not told before. ``is_counted``: requests are where calls
     of tools are known from."""
     talk = next((talk for talk in lane.talks if talk.topic == asked.topic), Talk(asked.topic))
-    # Fewer or as many as before in another turn: the talk was cut, and one round is new.
-    new = 0 if talk.turn == asked.turn or not asked.rounds else max(asked.round_count - talk.told, 1)
+    rounds = digest(str(asked.round_count), *(call.key for calls in asked.rounds for call in calls))
+    # Fewer or as many as before and yet others: the talk was cut, and one round is new.
+    new = 0 if talk.rounds == rounds or not asked.rounds else max(asked.round_count - talk.told, 1)
     others = tuple(other for other in lane.talks if other.topic != asked.topic)[1 - TALKS_KEPT :]
-    lane.talks = (*others, Talk(asked.topic, asked.round_count, asked.turn, asked.may_wait))
+    lane.talks = (*others, Talk(asked.topic, asked.round_count, rounds, asked.may_wait))
     found: list[Found] = []
     mark = lane.asked if lane.calls else now.mark
     for calls in asked.rounds[-new:] if new and is_counted else ():
@@ -52,13 +53,17 @@ def opened(lane: Lane, now: Now, call: Call) -> None:
 
 
 def closed(lane: Lane, now: Now) -> list[Found]:
-    """The open round is over and counts."""
+    """The open round is over and counts. A tool of an agent that asks no model is called by code: what it repeats costs
+    nothing and may be meant."""
     pending, lane.pending = lane.pending, Pending()
-    return _round(lane, now, pending.calls, pending.mark, pending.at_ms) if pending.calls else []
+    if not pending.calls:
+        return []
+    least = 0 if lane.calls else now.policy.calls_alone_min
+    return _round(lane, now, pending.calls, pending.mark, pending.at_ms, least)
 
 
-def _round(lane: Lane, now: Now, calls: Round, mark: Mark, at_ms: int) -> list[Found]:
-    """One round more: the calls of one answer, with what the tools said."""
+def _round(lane: Lane, now: Now, calls: Round, mark: Mark, at_ms: int, least: int = 0) -> list[Found]:
+    """One round more: the calls of one answer, with what the tools said. ``least``: passes that any cycle must have."""
     kept = tuple(call for call in calls if call.name not in now.policy.exempt_tools)
     if not kept:
         return []
@@ -70,7 +75,7 @@ def _round(lane: Lane, now: Now, calls: Round, mark: Mark, at_ms: int) -> list[F
     beat = Beat(key, key, now.step.agent, names, mark, at_ms, is_patient, is_paused)
     lane.rounds = after(lane.rounds, beat, now.policy)
     lane.pauses = _pauses(lane.pauses, beat) if has_failed else Pauses()
-    cycle = lane.rounds.cycle(_rounds_enough(lane, now.policy))
+    cycle = lane.rounds.cycle(_rounds_enough(lane, now.policy, least))
     found = [_repeated_calls(cycle, has_failed=has_failed)] if cycle else []
     for look in (_failing, _stuck, _empty):
         found += look(lane, now, kept, beat)
@@ -89,9 +94,7 @@ def _backs_off(lane: Lane) -> bool:
     return lane.pauses.pause_ms > 0 and lane.pauses.are_growing
 
 
-def _rounds_enough(lane: Lane, policy: LoopPolicy) -> Callable[[Cycle], bool]:
-    """A tool of an agent that asks no model is called by code: what it repeats costs nothing and may be meant."""
-    least = policy.calls_alone_min if not lane.calls else 0
+def _rounds_enough(lane: Lane, policy: LoopPolicy, least: int) -> Callable[[Cycle], bool]:
     backs_off = _backs_off(lane)
 
     def is_enough(cycle: Cycle) -> bool:

@@ -107,7 +107,7 @@ class Talk(NamedTuple):
 
     topic: str = ""
     told: int = 0  # rounds of tools
-    turn: str = ""
+    rounds: str = ""  # which
     may_wait: bool = False  # it was asked to
 
 

@@ -280,6 +280,26 @@ def test_the_same_long_answer_in_a_talk_is_warned_of_at_the_sixth() -> None:
     assert (first(found), found[5].loop_type, found[5].action) == (6, LoopType.EXACT_RESPONSE, Action.WARN)
 
 
+def test_items_of_a_batch_may_get_the_same_long_answer() -> None:
+    said = "No private data was found on this page so nothing has to be removed or reported to anybody."
+    talk: list[str] = []
+    steps = []
+    for n in range(9):
+        talk.append(f"Check page {n} for private data and tell me what has to be done about it")
+        steps.append(ask(*talk, answer=said, at=3 * n))
+        talk.append(said)
+    assert first(run(steps, GATEWAY)) is None, "in one talk"
+    pages = ("lamp", "chair", "table", "shelf", "mirror", "carpet", "sofa", "clock")
+    alone = [ask(f"{one} {one}s {one}ed {n}", answer=said, at=3 * n) for n, one in enumerate(pages)]
+    assert first(run(alone, GATEWAY)) is None, "each in a talk of its own"
+
+
+def test_what_is_sent_again_after_five_minutes_is_none_but_at_a_gateway() -> None:
+    steps = [ask("Summarise the news.", answer="None today.", at=360 * n) for n in range(6)]
+    assert first(run(steps)) is None
+    assert first(run(steps, GATEWAY)) == 2
+
+
 def test_a_number_of_calls_may_be_granted() -> None:
     policy = replace(SDK, iterations_max=3)
     found = run([ask(f"Step {n}", answer=f"done {n}", at=3 * n) for n in range(5)], policy)
@@ -445,6 +465,35 @@ def test_a_new_question_of_the_user_begins_anew() -> None:
         asked = ask("Which plan?" if n < 3 else f"Question {n}?", answer=None, at=9 * n)
         steps += [replace(asked, fingerprint=replace(_growing(asked, n), topic=f"topic{n}")), call(at=9 * n + 1.2)]
     assert first(run(steps)) is None
+
+
+def telling(rounds: Iterable[tuple[str, str]], *, at: float, **options: Any) -> Step:
+    """A call of a model whose request tells these calls and answers."""
+    messages: list[dict[str, Any]] = [{"role": "user", "content": "Compare."}]
+    for n, (name, result) in enumerate(rounds):
+        told = {"id": f"c{n}", "function": {"name": name, "arguments": "{}"}}
+        messages += [
+            {"role": "assistant", "content": None, "tool_calls": [told]},
+            {"role": "tool", "tool_call_id": f"c{n}", "content": result},
+        ]
+    return replace(ask("", at=at), fingerprint=chat_fingerprint({"messages": messages, **options}), answer=None)
+
+
+def test_a_talk_that_is_cut_as_it_grows_hides_nothing() -> None:
+    """A client that sends the last three calls only."""
+    calls = [("ab"[n % 2], "xy"[n % 2]) for n in range(12)]
+    policy = replace(
+        INGEST, exact_repeats_max=9, samples_max=9, cycle_passes_min=9
+    )  # the requests themselves are alike soon
+    found = run([telling(calls[max(0, n - 3) : n], at=3 * n) for n in range(12)], policy)
+    assert (first(found), found[6].loop_type, found[6].times) == (7, LoopType.OSCILLATION, 3)
+
+
+def test_what_is_told_again_is_no_new_call() -> None:
+    sampled = [telling([("search", "found")], at=3 * n, temperature=n / 10) for n in range(6)]
+    assert first(run(sampled)) is None
+    at_once = [telling([("search", "found")] * 3, at=0)]
+    assert first(run(at_once)) == 1, "a run whose beginning was not seen"
 
 
 def test_exempt_tools_progress_and_a_policy_that_is_off() -> None:
