@@ -1,7 +1,8 @@
 """What can go wrong, once, with a code and a status; each door renders it in its own dialect.
 
 WfloServerError
- ├── Unauthenticated      401  no key, or a key nobody knows
+ ├── Unauthenticated      401  a key nobody knows
+ │    └── KeyMissing      401  no key
  ├── NotAllowed           403  a good key or person without the right
  ├── NotFound             404  nothing of that name in this team
  ├── Invalid              400  a field is wrong; names it
@@ -46,6 +47,10 @@ class Unauthenticated(WfloServerError):
 
     code = "unauthenticated"
     status = 401
+
+
+class KeyMissing(Unauthenticated):
+    """No API key came with the request. Send it as "Authorization: Bearer <key>"; one in the address is not read."""
 
 
 class NotAllowed(WfloServerError):

@@ -25,7 +25,7 @@ from ninja.security.base import AuthBase
 
 from tracking import audit
 from tracking.audit import Actor
-from tracking.errors import Invalid, NotAllowed, NotFound, Unauthenticated, Unavailable
+from tracking.errors import Invalid, KeyMissing, NotAllowed, NotFound, Unauthenticated, Unavailable
 from tracking.models import ApiKey, Team
 from wflo import keys as key_text
 
@@ -139,14 +139,14 @@ _asked: dict[bytes, asyncio.Task[_Known | None]] = {}
 def secret_of(authorization: str | None, x_api_key: str | None = None) -> str:
     """The key of a request, from its two headers. A key in the address is never read: addresses end up in logs.
 
-    Raises Unauthenticated when there is none.
+    Raises KeyMissing when there is none.
     """
     scheme, _, rest = (authorization or "").strip().partition(" ")
     if scheme.lower() == "bearer" and rest.strip():
         return rest.strip()
     if x_api_key and x_api_key.strip():
         return x_api_key.strip()
-    raise Unauthenticated()
+    raise KeyMissing()
 
 
 def caller_for(secret: str, *, scope: str | None = None) -> Caller:

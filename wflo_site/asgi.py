@@ -17,7 +17,7 @@ import django
 django.setup(set_prefix=False)
 
 from tracking.gateway import api as gateway  # noqa: E402  models are ready only now
-from tracking.gateway import count_tokens_api, models_api, responses_api  # noqa: E402
+from tracking.gateway import count_tokens_api, models_api, responses_api, runs_door  # noqa: E402
 from tracking.ingest import api as ingest  # noqa: E402
 from tracking.ingest.body import Receive, Scope, Send  # noqa: E402
 from wflo_site import static_files  # noqa: E402
@@ -47,9 +47,14 @@ HOT = {
     "/v1/messages": gateway.messages,
     "/v1/messages/count_tokens": count_tokens_api.count_tokens,
     "/v1/models": models_api.models,
+    "/v1/runs": runs_door.runs,
 }
 HOT |= {f"{path}/": door for path, door in HOT.items()}
-BELOW = {models_api.BELOW: models_api.models, responses_api.BELOW: responses_api.kept_response}
+BELOW = {
+    models_api.BELOW: models_api.models,
+    responses_api.BELOW: responses_api.kept_response,
+    runs_door.BELOW: runs_door.runs,
+}
 
 
 def _below(path: str) -> Door | None:

@@ -118,6 +118,13 @@ def _delete(name: str, summary: str, parameter: str) -> dict[str, Any]:
     return {"delete": _operation(name, summary, answer, _READ_REFUSALS, parameters=_path(parameter))}
 
 
+def _post(name: str, summary: str, parameter: str) -> dict[str, Any]:
+    answer = {"description": "Done.", "content": _json({"type": "object", "additionalProperties": True})}
+    body = {"required": False, "content": _json({"type": "object", "properties": {"reason": {"type": "string"}}})}
+    refusals = {**_READ_REFUSALS, "400": "The reason is no text, or too long."}
+    return {"post": _operation(name, summary, answer, refusals, requestBody=body, parameters=_path(parameter))}
+
+
 def _path(name: str) -> list[dict[str, Any]]:
     return [{"name": name, "in": "path", "required": True, "schema": {"type": "string"}}] if name else []
 
@@ -140,4 +147,8 @@ GATEWAY_PATHS: dict[str, Any] = {
         "models", "What this key may call, in OpenAI's form, or Anthropic's where anthropic-version is sent"
     ),
     "/v1/models/{model}": _get("model", "One of them", "model"),
+    "/v1/runs": _get("gateway_runs", "Runs that called through the gateway, the latest call first"),
+    "/v1/runs/{run_id}": _get("gateway_run", "How a run stands: steps, tokens, cost, whether it was stopped", "run_id"),
+    "/v1/runs/{run_id}/kill": _post("kill_gateway_run", "Stop a run: its later calls are refused", "run_id"),
+    "/v1/runs/{run_id}/complete": _post("complete_gateway_run", "Say that a run is done", "run_id"),
 }

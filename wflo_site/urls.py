@@ -7,14 +7,16 @@ from django.contrib import admin
 from django.urls import include, path
 
 from wflo_site.api import api
-from wflo_site.health import ready
+from wflo_site.health import detailed, health, ready
 
 admin.site.login = secure_admin_login(admin.site.login)  # type: ignore[method-assign]  # one sign-in page, its limits
 
 urlpatterns = [
     path("admin/", admin.site.urls),
     path("api/", api.urls),
+    path("health", health),
     path("health/ready", ready),
+    path("health/detailed", detailed),
     path("", include("dashboards.urls")),
 ]
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from typing import Any
 
-from tracking.errors import InvalidCall, Refused, UpstreamFailed, WfloServerError
+from tracking.errors import InvalidCall, KeyMissing, Refused, UpstreamFailed, WfloServerError
 
 RETRY_AFTER_S_MAX = 60
 
@@ -33,7 +33,8 @@ _AGENTWALL = {
 
 def error_of(error: WfloServerError) -> dict[str, Any]:
     """message, type, code, param, and the error's own facts."""
-    code = "invalid_api_key" if error.code == "unauthenticated" else error.code
+    code = "missing_api_key" if isinstance(error, KeyMissing) else error.code
+    code = "invalid_api_key" if code == "unauthenticated" else code
     found: dict[str, Any] = {
         "message": error.message,
         "type": _TYPES.get(error.code, error.code),
