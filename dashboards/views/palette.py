@@ -49,6 +49,7 @@ _ACTIONS = (
     Hit("Send spans: snippets and a key", "/onboarding", "plus"),
     Hit("Make an API key", "/settings/keys", "key"),
     Hit("Set a price", "/prices", "prices"),
+    Hit("Set a budget", "/budgets/new", "budget"),
     Hit("Failed runs", "/runs?status=failed", "error"),
     Hit("Runs with unpriced calls", "/runs?q=has%3Aunpriced", "unknown"),
     Hit("Keyboard", "#", "keyb", keys="?", opens="keys"),

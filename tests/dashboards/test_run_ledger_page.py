@@ -47,8 +47,8 @@ def test_entries_holds_and_budgets_of_the_run_are_shown_and_no_others(page: Clie
     assert "+$0.5000" in said
     assert "stranger" not in said
     assert "1 call in flight" in said
-    assert re.search(r"All of us strict \$0\.5000 \$0\.2500 \$6\.2\d of \$10\.00", said)
-    assert re.search(r"Each run strict · \w+ \$0\.5000 \$0\.2500 \$1\.25 of \$2\.00", said)
+    assert re.search(r"All of us strict \$0\.5000 \$0\.2500 \$6\.2\d free of \$10\.00", said)
+    assert re.search(r"Each run strict · \w+ \$0\.5000 \$0\.2500 \$1\.25 free of \$2\.00", said)
 
 
 def test_a_run_without_entries_says_why(page: Client, store: Store, team: Team) -> None:
