@@ -103,9 +103,10 @@ def clear_kept_answers() -> int:
     while True:
         with connection.cursor() as cursor:
             cursor.execute(statements("kept_answers")["clear"], {"limit": most})
-            gone += cursor.rowcount
-            if cursor.rowcount < most:
-                return gone
+            cleared: int = cursor.rowcount
+        gone += cleared
+        if cleared < most:
+            return gone
 
 
 def _drop_days(cursor: psycopg.Cursor[Any], today: date) -> list[date]:
