@@ -192,12 +192,12 @@ def _heading(line: BudgetLine, main: Measured, ranged: Range | None, now: dateti
         return f"{'goes over' if is_soft else 'runs out'} {until(at, zone, now)}", True
     if ranged is None:
         return "", False
-    return f"heading for {main.words(_shown(ranged.p50, main.unit))}", False
+    return f"heading for {rough(ranged.p50, main)}", False
 
 
-def _shown(amount: Decimal, unit: str) -> Decimal:
+def rough(amount: Decimal, main: Measured) -> str:
     """A forecast says no cents from $100 on: it is not known so well."""
-    return amount.quantize(Decimal(1)) if unit == "usd" and amount >= 100 else amount
+    return f"${amount:,.0f}" if main.unit == "usd" and amount >= 100 else main.words(amount)
 
 
 # --- where the money stands ------------------------------------------------------------------------------------------
@@ -248,7 +248,7 @@ def stand(cards: Sequence[Card]) -> Stand:
     near = ""
     if main is not None and not main.is_running_out:
         ranged = forecast_of(main.outlook, main.main.unit)
-        near = main.main.words(_shown(ranged.p50, main.main.unit)) if ranged else ""
+        near = rough(ranged.p50, main.main) if ranged else ""
     return Stand(main, used_up, tuple(soon), near, len(cards))
 
 

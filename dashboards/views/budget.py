@@ -18,7 +18,7 @@ from django.views.decorators.http import require_GET
 
 from dashboards import budget_figures, numbers
 from dashboards.access import may, seat_for
-from dashboards.budget_cards import Bar, Card, Measured, bar, card, forecast_of, nearest
+from dashboards.budget_cards import Bar, Card, Measured, bar, card, forecast_of, nearest, rough
 from dashboards.budget_forms import AdjustForm, ChangeBudgetForm, RaiseForm
 from dashboards.budget_words import KIND_WORDS, MODE_NOTES, until
 from dashboards.csv_rows import Cell, csv_text
@@ -28,6 +28,7 @@ from tracking.ledger.budgets import budget_of
 from tracking.models import Budget, LedgerEntry, Team
 from tracking.reports.agents import colours
 from tracking.reports.budget_entries import Entry, EntryFilter, HoldPage, entries, holds, key_names, teams_seen
+from tracking.reports.budget_outlook import Range
 from tracking.reports.budget_standing import Standing
 from tracking.reports.budgets import BudgetLine, BudgetPage, budget_glance, budget_page
 from tracking.reports.what_if import WhatIf, what_if
@@ -229,12 +230,16 @@ def _past(found: BudgetPage, drawn: Card, now: datetime) -> dict[str, Any]:
         "is_by_day": budget_figures.is_by_day(drawn),
         "outlook": outlook,
         "ranged": ranged,
-        "range_words": [drawn.main.words(one) for one in (ranged.p10, ranged.p50, ranged.p90)] if ranged else [],
+        "range_words": _range_words(ranged, drawn) if ranged else [],
         "exhausted": until(outlook.exhausted_at, zone, now) if outlook.exhausted_at else "",
         "exhausted_early": until(early, zone, now) if early else "",
         "windows": [(window, float(window.spent_usd / most) if most else 0.0) for window in found.windows],
         "subjects": [_subject(one) for one in found.subjects],
     }
+
+
+def _range_words(ranged: Range, drawn: Card) -> list[str]:
+    return ["" if one is None else rough(one, drawn.main) for one in (ranged.p10, ranged.p50, ranged.p90)]
 
 
 def _subject(standing: Standing) -> tuple[Standing, Measured, Bar]:
