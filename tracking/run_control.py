@@ -91,7 +91,7 @@ def latest(
         "team": team_id, "status": status, "limit": limit, "idle": _idle(now),
         "before": before or now + timedelta(days=1), "after": after,
     }  # fmt: skip
-    return [_control(row, now) for row in _rows("latest", parameters)]
+    return [of_row(row, now) for row in _rows("latest", parameters)]
 
 
 def _reason(text: str) -> str:
@@ -162,7 +162,8 @@ def _tell(team: Team, run: Named, reason: str, actor: Actor) -> None:
 def _controls(team: Team, found: Sequence[Named]) -> list[Control]:
     now = datetime.now(UTC)
     names = [name for run in found for name in run.names]
-    rows = {row[0]: row for row in _rows("controls", {"team": team.pk, "names": names})}
+    asked = {"teams": [team.pk] * len(names), "names": names}
+    rows = {row[1]: row[1:] for row in _rows("controls", asked)}
     return [_one([rows[name] for name in run.names if name in rows], run, now) for run in found]
 
 
@@ -171,7 +172,7 @@ def _one(rows: Sequence[tuple[Any, ...]], run: Named, now: datetime) -> Control:
     if not rows:
         assert run.row is not None
         return Control(run.name, run.row.status, started_at=run.row.started_at, last_at=run.row.last_seen_at)
-    made = [_control(row, now) for row in rows]
+    made = [of_row(row, now) for row in rows]
     most = max(made, key=lambda one: one.steps)
     killed = next((one for one in made if one.status == Run.Status.KILLED), most)
     return Control(
@@ -180,7 +181,8 @@ def _one(rows: Sequence[tuple[Any, ...]], run: Named, now: datetime) -> Control:
     )  # fmt: skip
 
 
-def _control(row: tuple[Any, ...], now: datetime) -> Control:
+def of_row(row: tuple[Any, ...], now: datetime) -> Control:
+    """As ``run_control.sql`` selects it, from the run's name on."""
     run, steps, cost_usd, tokens, started_at, last_at, ended_at, killed_at, reason, remaining = row
     is_over = ended_at is not None or last_at < _idle(now)
     status = Run.Status.KILLED if killed_at else Run.Status.COMPLETED if is_over else Run.Status.RUNNING

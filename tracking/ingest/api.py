@@ -25,7 +25,7 @@ from tracking import keys
 from tracking.errors import TooLarge, Unauthenticated, Unavailable, WfloServerError
 from tracking.ingest import answers, body, logs, native, otlp, writer
 from tracking.ingest.answers import MethodNotAllowed, send_bytes
-from tracking.ingest.batch import Batch, Receipt
+from tracking.ingest.batch import Batch, Receipt, Standing
 from tracking.ingest.body import JSON, PROTOBUF, Envelope, InFlight, Receive, Scope, Send, Stream
 from tracking.ingest.clean import clean_all
 from tracking.ingest.inflate import inflate
@@ -84,9 +84,23 @@ async def events(scope: Scope, receive: Receive, send: Send) -> None:
         "accepted": receipt.accepted,
         "known": receipt.known,
         "rejected": [_rejection(one) for one in rejected],
-        "control": {},
+        "control": _control(receipt),
     }
     await send_bytes(send, 200, b"application/json", orjson.dumps(answer))
+
+
+def _control(receipt: Receipt) -> dict[str, Any]:
+    runs = {run.run: _standing(run) for run in receipt.controls}
+    return {"runs": runs} if runs else {}
+
+
+def _standing(run: Standing) -> dict[str, Any]:
+    remaining = run.budget_remaining_usd
+    return {
+        "status": run.status,
+        "kill_reason": run.kill_reason or None,
+        "budget_remaining_usd": None if remaining is None else float(remaining),
+    }
 
 
 async def live(scope: Scope, receive: Receive, send: Send) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from decimal import Decimal
 from typing import Any, Protocol
 from uuid import UUID
 
@@ -20,6 +21,19 @@ class Sender(Protocol):
     def redaction(self) -> str: ...
     @property
     def spans_per_day_max(self) -> int | None: ...
+
+
+class Standing(Protocol):
+    """How a run stands; ``tracking.run_control.Control`` is one."""
+
+    @property
+    def run(self) -> str: ...
+    @property
+    def status(self) -> str: ...
+    @property
+    def kill_reason(self) -> str: ...
+    @property
+    def budget_remaining_usd(self) -> Decimal | None: ...
 
 
 @dataclass(slots=True, kw_only=True)
@@ -56,3 +70,4 @@ class Receipt:
     known: int = 0
     rejected: list[Rejected] = field(default_factory=list)
     is_over_quota: bool = False
+    controls: list[Standing] = field(default_factory=list)  # of the runs that somebody stopped or limits

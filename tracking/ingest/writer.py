@@ -23,6 +23,7 @@ from psycopg import errors as pg
 
 from tracking import retention
 from tracking.errors import QuotaReached, Unavailable
+from tracking.ingest import controls
 from tracking.ingest.batch import Batch, Receipt
 from tracking.ingest.clocks import DAY_NS
 from tracking.ingest.run_state import new_day
@@ -83,6 +84,7 @@ class Store:
                 self._days.clear()  # dropped by retention since we looked
             else:
                 self._name_agents(connection, written)
+                controls.tell(connection, batches, written.receipts)
                 return written.receipts
         raise pg.SerializationFailure("the partition of a run's day went away again and again")
 

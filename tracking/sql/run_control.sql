@@ -9,8 +9,8 @@ RETURNING c.run;
 UPDATE tracking_runcontrol SET ended_at = now()
 WHERE team_id = %(team)s AND run = ANY(%(names)s::text[]) AND killed_at IS NULL AND ended_at IS NULL RETURNING run;
 
--- controls: how these runs stand, by the names their callers give them. A budget that nobody opened for a run is all there.
-SELECT c.run, c.steps, c.cost_usd, c.tokens, c.started_at, c.last_at, c.ended_at, c.killed_at, c.kill_reason,
+-- controls: how these runs, of whatever team, stand, by the names their callers give them. A budget that nobody opened for a run is all there.
+SELECT c.team_id, c.run, c.steps, c.cost_usd, c.tokens, c.started_at, c.last_at, c.ended_at, c.killed_at, c.kill_reason,
        (SELECT min(b.limit_usd + CASE WHEN b.raised_until > now() THEN coalesce(b.raised_usd, 0) ELSE 0 END
                    - coalesce(p.spent_usd + p.held_usd, 0))
         FROM tracking_team t
@@ -19,8 +19,8 @@ SELECT c.run, c.steps, c.cost_usd, c.tokens, c.started_at, c.last_at, c.ended_at
           AND p.starts_at <= now() AND p.ends_at > now()
         WHERE t.id = c.team_id AND b.archived_at IS NULL AND b.mode <> 'soft' AND b.limit_usd IS NOT NULL
           AND (b.scope_kind IN ('organization', 'team') AND b."window" = 'run' OR b.scope_kind = 'run' AND b.scope_id IN ('', c.run)))
-FROM tracking_runcontrol c
-WHERE c.team_id = %(team)s AND c.run = ANY(%(names)s::text[]);
+FROM unnest(%(teams)s::bigint[], %(names)s::text[]) AS asked(team_id, name)
+JOIN tracking_runcontrol c ON c.team_id = asked.team_id AND c.run = asked.name;
 
 -- latest: the runs that called through the gateway lately; those a name was only ever refused under made no call.
 SELECT c.run, c.steps, c.cost_usd, c.tokens, c.started_at, c.last_at, c.ended_at, c.killed_at, c.kill_reason, NULL::numeric
