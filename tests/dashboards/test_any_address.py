@@ -13,12 +13,12 @@ from tracking.models import Run
 
 PATHS = (
     "/", "/runs", "/runs.csv", "/runs/new", "{run}", "/runs/none", "/r/0", "/agents", "/agents/planner", "/costs",
-    "/costs.csv", "/prices", "/period", "/palette", "/settings/audit", "/settings/keys", "/onboarding/state",
+    "/costs.csv", "/prices", "/budgets", "/budgets/new", "/period", "/palette", "/settings/audit", "/settings/keys", "/onboarding/state",
 )  # fmt: skip
 NAMES = (
     "from", "to", "q", "sort", "cursor", "part", "span", "tab", "column", "group_by", "measure", "agent", "model", "tool",
     "kind", "user", "key", "environment", "status", "flags", "starts", "origin", "session", "tag", "min_cost", "after",
-    "find", "linked", "since", "split", "older", "who", "text", "next", "start", "end",
+    "find", "linked", "archived", "scope", "id", "since", "split", "older", "who", "text", "next", "start", "end",
 )  # fmt: skip
 ODD = (
     "", "0", "-1", "1e9", "9" * 30, "NaN", "Infinity", "null", "\0", "a" * 3000, "é\u202e", "%", "'; --", "<script>",
