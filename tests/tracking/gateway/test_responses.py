@@ -13,7 +13,7 @@ import pytest
 from tests.make import make_key, make_team
 from tests.tracking.gateway.conftest import INPUT_USD, OUTPUT_USD, Gateway, make_group
 from tracking.gateway import kept_responses
-from tracking.models import LedgerEntry, Span, StoredResponse
+from tracking.models import LedgerEntry, ModelGroup, Span, StoredResponse
 from wflo_site.processes import wait_until
 
 TOOL = {
@@ -111,15 +111,23 @@ def test_a_call_goes_on_from_an_answer_the_provider_kept(gateway: Gateway) -> No
     assert second.json()["usage"]["input_tokens"] > first["usage"]["total_tokens"]
     assert gateway.spent(budget) == gateway.billed()
     assert wait_until(lambda: StoredResponse.objects.filter(team=gateway.team).count() == 2, seconds=10)
-    near = gateway.budget("0.0002", name="near")
+    assert wait_until(lambda: Span.objects.filter(team=gateway.team).count() == 2, seconds=10)
+    near = gateway.budget("0.0004", name="near")
     refused = respond(gateway, given="and then", previous_response_id=first["id"], max_output_tokens=16)
-    assert (refused.status_code, refused.json()["error"]["budget"]) == (429, near.name)
+    error = refused.json()["error"]
+    assert (refused.status_code, error["budget"], error["current_cost"]) == (429, near.name, 0)
+    assert respond(gateway, given="and then", max_output_tokens=16).status_code == 200
 
 
 def test_a_kept_answer_is_read_and_deleted_by_its_team_alone(gateway: Gateway) -> None:
-    make_group(stranger := make_team("Strangers"), "echo", gateway.provider.url)
+    """Though both call the same deployment, with the same key of the provider's."""
+    stranger = make_team("Strangers")
     _, key = make_key(stranger)
-    id = respond(gateway).json()["id"]
+    make_group(stranger, "shared", gateway.provider.url, "echo")
+    shared = ModelGroup.objects.get(team=stranger, name="shared")
+    ModelGroup.objects.filter(pk=shared.pk).update(team=None)
+    shared.teams.set([stranger, gateway.team])
+    id = respond(gateway, "shared").json()["id"]
     assert get(gateway, f"/v1/responses/{id}").json()["id"] == id
     assert get(gateway, f"/v1/responses/{id}/input_items?limit=5").json()["object"] == "list"
     assert gateway.provider.requests[-1]["path"] == f"/v1/responses/{id}/input_items?limit=5"
@@ -127,7 +135,7 @@ def test_a_kept_answer_is_read_and_deleted_by_its_team_alone(gateway: Gateway) -
         theirs = get(gateway, f"/v1/responses/{id}", key=key, method=method)
         assert (theirs.status_code, theirs.json()["error"]["code"]) == (404, "not_found")
     headers = {"authorization": f"Bearer {key}"}
-    body = {"model": "echo", "input": "a", "previous_response_id": id}
+    body = {"model": "shared", "input": "a", "previous_response_id": id}
     goes_on = gateway.client.post("/v1/responses", json=body, headers=headers)
     assert (goes_on.status_code, goes_on.json()["error"]["code"]) == (400, "previous_response_not_found")
     assert get(gateway, f"/v1/responses/{id}", method="DELETE").json()["deleted"] is True
