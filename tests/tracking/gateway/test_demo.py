@@ -224,6 +224,109 @@ def test_an_embedding_is_the_texts_own_and_of_length_one() -> None:
     assert [type(item["embedding"]) for item in answer["data"]] == [str, str]
 
 
+# --- the other dialects ------------------------------------------------------------------------------------------------
+
+
+def events(answer: Any) -> list[dict[str, Any]]:
+    assert answer.status_code == 200, answer.text
+    return [json.loads(line[6:]) for line in answer.text.split("\n") if line.startswith("data: {")]
+
+
+def test_responses_of_demo_models(gateway: Gateway) -> None:
+    budget = gateway.budget("1")
+    body = {"model": "demo/slow", "input": "rivers", "instructions": "be brief", "max_output_tokens": 20}
+    whole = gateway.post("/v1/responses", body).json()
+    assert [item["type"] for item in whole["output"]] == ["reasoning", "message"]
+    assert (whole["status"], whole["incomplete_details"]) == ("incomplete", {"reason": "max_output_tokens"})
+    usage = whole["usage"]
+    assert usage["output_tokens"] == 20 > usage["output_tokens_details"]["reasoning_tokens"] > 10
+    got = events(gateway.post("/v1/responses", {**body, "stream": True}))
+    assert [event["sequence_number"] for event in got] == list(range(len(got)))
+    assert (got[0]["type"], got[-1]["type"]) == ("response.created", "response.incomplete")
+    text = "".join(event["delta"] for event in got if event["type"] == "response.output_text.delta")
+    assert text == whole["output"][1]["content"][0]["text"]
+    told = Usage(input_tokens=usage["input_tokens"], output_tokens=20,
+                 reasoning_tokens=usage["output_tokens_details"]["reasoning_tokens"])  # fmt: skip
+    cost = cost_usd(told, DEMO_RATES["demo/slow"]).total
+    assert cost is not None
+    assert gateway.spent(budget) == cost * 2
+
+
+def test_the_agents_loop_in_responses(gateway: Gateway) -> None:
+    tools = [{"type": "function", **tool["function"]} for tool in (SEARCH, CLOCK)]  # type: ignore[dict-item]
+    given: list[Any] = [{"role": "user", "content": "search for otters"}]
+    for turn in range(3):
+        answer = gateway.post(
+            "/v1/responses", {"model": "demo/agent", "input": given, "tools": tools, "stream": turn == 1}
+        )
+        response = events(answer)[-1]["response"] if turn == 1 else answer.json()
+        given += response["output"]
+        for call in response["output"]:
+            if call["type"] == "function_call":
+                given.append(
+                    {"type": "function_call_output", "call_id": call["call_id"], "output": f"from {call['name']}"}
+                )
+    assert [item["name"] for item in given if item.get("type") == "function_call"] == ["search", "clock"]
+    assert "from search" in response["output"][0]["content"][0]["text"]
+
+
+def test_messages_of_demo_models(gateway: Gateway) -> None:
+    budget = gateway.budget("1")
+    system = [{"type": "text", "text": "You answer in JSON.", "cache_control": {"type": "ephemeral", "ttl": "1h"}}]
+    body = {
+        "model": "demo/json",
+        "max_tokens": 50,
+        "system": system,
+        "messages": [{"role": "user", "content": "a page"}],
+    }
+    whole = gateway.post("/v1/messages", body).json()
+    assert json.loads(whole["content"][0]["text"]) == {"answer": "a page"}
+    usage = whole["usage"]
+    written = usage["cache_creation"]["ephemeral_1h_input_tokens"]
+    assert written == usage["cache_creation_input_tokens"] > 0
+    told = Usage(input_tokens=usage["input_tokens"] + written, output_tokens=usage["output_tokens"],
+                 cache_write_tokens=written, cache_write_1h_tokens=written)  # fmt: skip
+    assert gateway.spent(budget) == cost_usd(told, DEMO_RATES["demo/json"]).total
+    got = events(gateway.post("/v1/messages", {**body, "stream": True}))
+    text = "".join(event["delta"]["text"] for event in got if event["type"] == "content_block_delta")
+    assert json.loads(text) == {"answer": "a page"}
+    assert (got[0]["type"], got[-1]["type"]) == ("message_start", "message_stop")
+
+
+def test_the_agents_loop_in_messages(gateway: Gateway) -> None:
+    tools = [{"name": "search", "description": "Search the web", "input_schema": SEARCH["function"]["parameters"]}]  # type: ignore[index]
+    messages: list[Any] = [{"role": "user", "content": "search for otters"}]
+    body = {"model": "demo/agent", "max_tokens": 200, "tools": tools, "messages": messages}
+    first = gateway.post("/v1/messages", body).json()
+    call = first["content"][0]
+    assert (first["stop_reason"], call["name"], call["input"]["query"]) == ("tool_use", "search", "search for otters")
+    messages += [
+        {"role": "assistant", "content": first["content"]},
+        {"role": "user", "content": [{"type": "tool_result", "tool_use_id": call["id"], "content": "three otters"}]},
+    ]
+    last = gateway.post("/v1/messages", body).json()
+    assert last["stop_reason"] == "end_turn"
+    assert "three otters" in last["content"][0]["text"]
+
+
+def test_completions_and_embeddings_of_demo_models(gateway: Gateway) -> None:
+    budget = gateway.budget("1")
+    body = {"model": "demo/echo", "prompt": ["one two", "three"], "n": 2, "stream_options": {"include_usage": True}}
+    whole = gateway.post("/v1/completions", body).json()
+    assert [choice["text"] for choice in whole["choices"]] == ["one two"] * 4
+    assert whole["usage"] == {"prompt_tokens": 3, "completion_tokens": 8, "total_tokens": 11}
+    got = events(gateway.post("/v1/completions", {**body, "stream": True}))
+    assert got[-1]["usage"] == whole["usage"]
+    one = cost_usd(Usage(input_tokens=3, output_tokens=8), DEMO_RATES["demo/echo"]).total
+    assert one is not None
+    assert gateway.spent(budget) == one * 2
+    answer = gateway.post("/v1/embeddings", {"model": "demo/echo", "input": ["one", "two words"]}).json()
+    assert [len(item["embedding"]) for item in answer["data"]] == [64, 64]
+    three = cost_usd(Usage(input_tokens=3, output_tokens=0), DEMO_RATES["demo/echo"]).total
+    assert three is not None
+    assert gateway.spent(budget) == one * 2 + three
+
+
 def test_a_demo_model_nobody_knows_is_not_found(gateway: Gateway) -> None:
     gateway_price = {"input_usd_per_million": "1"}
     pricing.set_price(pricing.audit.SYSTEM, gateway.team, "demo/nothing", gateway_price)

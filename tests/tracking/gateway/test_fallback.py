@@ -89,6 +89,17 @@ def test_a_provider_that_is_not_there_or_never_answers_gives_way(gateway: Gatewa
     assert LedgerEntry.objects.filter(team=gateway.team, is_estimated=True).count() >= 1
 
 
+def test_an_answer_that_breaks_off_is_not_handed_on_and_may_have_cost(gateway: Gateway) -> None:
+    budget = gateway.budget("1")
+    half = b'HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: 500\r\n\r\n{"id": "x"'
+    with a_peer(half) as address:
+        make_group(gateway.team, "half", address, "echo")
+        answer = gateway.chat(model="half", max_tokens=20)
+    assert (answer.status_code, answer.json()["error"]["upstream_status"]) == (502, None)
+    assert gateway.spent(budget) > 0
+    assert LedgerEntry.objects.get(team=gateway.team).is_estimated
+
+
 @pytest.mark.parametrize("status", [400, 401, 403, 404, 422])
 def test_what_is_the_callers_or_the_operators_fault_does_not_go_on(gateway: Gateway, status: int) -> None:
     budget = gateway.budget("1")

@@ -11,7 +11,7 @@ import orjson
 
 from tracking.errors import UpstreamFailed
 from tracking.gateway.asked import Asked
-from tracking.gateway.demo_provider import chat, embeddings, messages, responses
+from tracking.gateway.demo_provider import chat, completions, embeddings, messages, responses
 from tracking.gateway.demo_provider.scripts import MODELS, Said, Told, say
 from tracking.gateway.provider import Upstream
 from tracking.gateway.routing import DEMO, Route
@@ -27,6 +27,7 @@ _Format = tuple[
 ]
 _FORMATS: dict[str, _Format] = {
     "openai.chat": (chat.read, chat.whole, chat.stream),
+    "openai.completions": (completions.read, completions.whole, completions.stream),
     "openai.responses": (responses.read, responses.whole, responses.stream),
     "anthropic.messages": (messages.read, messages.whole, messages.stream),
 }
