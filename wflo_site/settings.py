@@ -114,7 +114,7 @@ LIMITS: dict[str, int] = {
     "kept_answers_cleared_at_once": 5_000,
     "kept_lease_seconds": 60,  # an idempotency key whose process died is free after it
     "kept_wait_ms": 5_000,  # for the answer of the first request with a key
-    "rate_store_ms": 250,  # a slower Redis is away
+    "rate_store_ms": 1_000,  # a slower Redis is away; less would be given up when limits are needed most
     "rate_away_seconds": 1,
     "rate_connections": 16,
     "rate_place_seconds": 60,  # among calls at once, without a sign of life

@@ -146,7 +146,9 @@ def test_four_processes_let_one_probe_through(four: Gateway) -> None:
     four.provider.clear()
     assert wait_until(lambda: at_once(four, 8, model="broken").count(500) > 0, seconds=10)  # a probe of each rest
     assert is_in(four, "open")
-    Deployment.objects.filter(group__team=four.team, group__name="broken").update(model="openai/echo-slow")
+    Deployment.objects.filter(group__team=four.team, group__name="broken").update(
+        model="openai/echo-slow", timeout_seconds=30
+    )
     assert wait_until(lambda: _is_due(four), seconds=10)
     four.provider.clear()
     answers = at_once(four, 40, model="broken")
