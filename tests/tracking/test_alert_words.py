@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tracking.alerts.phrases import clean, moment, usd
@@ -168,6 +168,7 @@ _FACTS = st.dictionaries(
 )
 
 
+@settings(max_examples=400, deadline=None)
 @given(st.sampled_from([*Alert.Kind.values, "new"]), _FACTS, st.text(max_size=20), st.text(max_size=20))
 def test_no_facts_break_a_sentence(kind: str, facts: dict[str, Any], run: str, agent: str) -> None:
     words = sentence(Told(kind, facts, run, agent))

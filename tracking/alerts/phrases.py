@@ -17,6 +17,12 @@ def clean(value: object, characters: int = NAME_CHARACTERS) -> str:
     return text if len(text) <= characters else text[: characters - 1] + "…"
 
 
+def names(value: object) -> list[str]:
+    """Of a list those that are names."""
+    items = value if isinstance(value, list | tuple) else ()
+    return [name for item in items if isinstance(item, str) and (name := clean(item))]
+
+
 def as_sentence(value: object) -> str:
     text = clean(value, SENTENCE_CHARACTERS)
     return text if not text or text[-1] in ".!?…" else f"{text}."

@@ -22,7 +22,7 @@ A payload may bring words of its own: title, what, todo, path. Names come from a
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from decimal import Decimal
 from typing import Any, Protocol
 from urllib.parse import quote
@@ -35,6 +35,7 @@ from tracking.alerts.phrases import (
     count,
     exact,
     moment,
+    names,
     plain,
     read_number,
     seconds,
@@ -71,10 +72,8 @@ def sentence(alert: Told) -> Words:
     own = _own(facts)
     if own is not None:
         return own
-    words = _KINDS.get(alert.kind, _other)(facts, alert)
-    if not words.path and alert.run:
-        return Words(words.title, words.what, words.todo, f"/runs/{quote(alert.run, safe='')}")
-    return words
+    words = _tidy(_KINDS.get(alert.kind, _other)(facts, alert))
+    return replace(words, path=f"/runs/{quote(alert.run, safe='')}") if alert.run and not words.path else words
 
 
 def event_words(event: str, payload: Mapping[str, Any]) -> Words:
@@ -84,13 +83,13 @@ def event_words(event: str, payload: Mapping[str, Any]) -> Words:
         return own
     what, _, happened = event.partition(".")
     thing = clean(payload.get("name") or payload.get(f"{what}_id") or "")
-    title = f"{what.capitalize()} {thing} {_HAPPENED.get(happened, happened)}".replace("  ", " ")
+    title = f"{what.capitalize()} {thing} {_HAPPENED.get(happened, happened)}"
     parts = [
         f"It cost {usd(payload['cost_usd'])}." if payload.get("cost_usd") is not None else "",
         as_sentence(payload.get("error") or payload.get("reason") or ""),
     ]
     run = str(payload.get("run_id") or "")
-    return Words(title, " ".join(filter(None, parts)), "", f"/runs/{quote(run, safe='')}" if run else "")
+    return _tidy(Words(title, " ".join(filter(None, parts)), "", f"/runs/{quote(run, safe='')}" if run else ""))
 
 
 _HAPPENED = {"completed": "is done", "failed": "failed", "killed": "was stopped"}
@@ -143,7 +142,7 @@ def _overage(facts: Mapping[str, Any], alert: Told) -> Words:
 
 
 def _loop(facts: Mapping[str, Any], alert: Told) -> Words:
-    steps = [clean(step) for step in facts.get("cycle") or () if isinstance(step, str)]
+    steps = names(facts.get("cycle"))
     cycle = " → ".join(steps[:6]) + (" → …" if len(steps) > 6 else "")
     times = read_number(facts.get("times"))
     title = f"{_agent(alert)} goes round in a loop" + (f": {cycle}" if cycle else "")
@@ -184,7 +183,7 @@ def _credit(facts: Mapping[str, Any], alert: Told) -> Words:
 
 
 def _unpriced(facts: Mapping[str, Any], alert: Told) -> Words:
-    models = [clean(model) for model in facts.get("models") or () if isinstance(model, str)]
+    models = names(facts.get("models"))
     shown = ", ".join(models[:3]) + (f" and {len(models) - 3} more" if len(models) > 3 else "")
     calls = read_number(facts.get("calls"))
     one = len(models) == 1
@@ -225,7 +224,9 @@ def _drift(facts: Mapping[str, Any], alert: Told) -> Words:
     todo = "Nothing was changed by itself. Ask an operator to look."
     chain = facts.get("chain")
     if isinstance(chain, Mapping):
-        what = f"Entry {clean(chain.get('entry_id'))} is {clean(chain.get('what'))}: what was written once reads otherwise."
+        entry, broken = chain.get("entry_id"), chain.get("what")
+        is_told = entry is not None and broken is not None
+        what = f"Entry {clean(entry)} is {clean(broken)}: what was written once reads otherwise." if is_told else ""
         return Words("The ledger's chain of entries does not hold", what, todo)
     pairs = [("spent", "entered", "its entries make"), ("held", "open", "its open holds make")]
     parts = [
@@ -269,6 +270,12 @@ _KINDS: dict[str, Callable[[Mapping[str, Any], Told], Words]] = {
 
 
 # --- parts of sentences -------------------------------------------------------------------------------------------------
+
+
+def _tidy(words: Words) -> Words:
+    """A name that is nothing leaves no hole."""
+    said = (clean(text, SENTENCE_CHARACTERS) for text in (words.title, words.what, words.todo))
+    return Words(*said, words.path)
 
 
 def _own(facts: Mapping[str, Any]) -> Words | None:
