@@ -9,7 +9,9 @@ routing.py    a name -> deployments in order
 kept_answers.py  what an idempotency key was answered with
 rate_limits.py  how many calls and tokens a minute, in Redis (rate_script.py)
 breakers.py   deployments that fail are given a rest
-provider.py   sending to a deployment: over HTTP (http_provider.py), the built-in demo, or LiteLLM
+provider.py   sending to a deployment: over HTTP (http_provider.py), the built-in demo (demo_provider/), or LiteLLM
+              (litellm_provider.py, with litellm_answers.py and litellm_errors.py)
+failures.py   how providers fail, and what that means for the call; reach.py says where none can be
 finish.py     after the call: what it cost, settled and recorded; leases kept alive meanwhile
 answers.py    errors as each dialect says them
 dialects/     what is particular to a wire format, one file each
