@@ -159,7 +159,9 @@ class Circuit(models.Model):
     class Meta:
         indexes: ClassVar = [
             models.Index(  # what every process looks at
-                fields=["state"], condition=~models.Q(state="closed") | models.Q(failures__gt=0), name="circuit_not_whole"
+                fields=["state"],
+                condition=~models.Q(state="closed") | models.Q(failures__gt=0),
+                name="circuit_not_whole",
             )
         ]
 
