@@ -274,8 +274,8 @@ _KINDS: dict[str, Callable[[Mapping[str, Any], Told], Words]] = {
 
 def _tidy(words: Words) -> Words:
     """A name that is nothing leaves no hole."""
-    said = (clean(text, SENTENCE_CHARACTERS) for text in (words.title, words.what, words.todo))
-    return Words(*said, words.path)
+    title, what, todo = (clean(text, SENTENCE_CHARACTERS) for text in (words.title, words.what, words.todo))
+    return Words(title, what, todo, words.path)
 
 
 def _own(facts: Mapping[str, Any]) -> Words | None:
