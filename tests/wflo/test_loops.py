@@ -374,7 +374,7 @@ def test_calls_of_one_answer_are_one_round_in_any_order() -> None:
     [
         pytest.param([2, 2, 2, 2], 3, id="no longer pauses"),
         pytest.param([2, 4, 8, 16, 32, 64, 128], 7, id="each pause longer"),
-        pytest.param([2, 4, 8, 8, 8], 5, id="until they are not"),
+        pytest.param([2, 4, 8, 8, 16, 32], 5, id="until they are not"),
         pytest.param([15, 15, 15, 15, 15, 15, 15], 7, id="long ones need not grow"),
     ],
 )
@@ -384,7 +384,9 @@ def test_failures_may_be_tried_again_with_growing_pauses(pauses: list[float], lo
         steps += [replace(ask("Go", answer=None, at=at), fingerprint=_growing(ask("Go"), n))]
         steps.append(call(result="Error: 503 Service Unavailable", at=at + 1.2))
         at += pause + 1.5
-    assert first(run(steps)) == 2 * loop_at_call
+    found = run(steps)
+    assert first(found) == 2 * loop_at_call
+    assert all(one.is_loop for one in found[2 * loop_at_call - 1 :: 2]), "a longer pause later changes nothing"
 
 
 @pytest.mark.parametrize(
@@ -459,12 +461,14 @@ def test_code_that_repeats_itself_may_do_so_for_longer(policy: LoopPolicy, passe
     assert first(run([call(at=3 * n) for n in range(12)], policy)) == passes
 
 
-def test_a_new_question_of_the_user_begins_anew() -> None:
+@pytest.mark.parametrize("is_new", [True, False])
+def test_a_new_question_of_the_user_begins_anew(is_new: bool) -> None:
     steps = []
     for n in range(6):
-        asked = ask("Which plan?" if n < 3 else f"Question {n}?", answer=None, at=9 * n)
-        steps += [replace(asked, fingerprint=replace(_growing(asked, n), topic=f"topic{n}")), call(at=9 * n + 1.2)]
-    assert first(run(steps)) is None
+        asked = ask("Go.", answer=None, at=3 * n)
+        topic = f"topic{n}" if is_new else "topic"
+        steps += [replace(asked, fingerprint=replace(_growing(asked, n), topic=topic)), call(at=3 * n + 1.2)]
+    assert first(run(steps)) == (None if is_new else 6)
 
 
 def telling(rounds: Iterable[tuple[str, str]], *, at: float, **options: Any) -> Step:
@@ -601,6 +605,19 @@ def test_requests_and_spans_that_tell_of_the_same_calls_count_them_once() -> Non
     asked = replace(ask("", at=9), fingerprint=chat_fingerprint({"messages": messages}), answer=None)
     assert not advance(memory, asked, INGEST)[1].is_loop
     assert memory.tools_from == "spans"
+
+
+def test_spans_of_calls_that_requests_told_first_are_no_calls() -> None:
+    told = [("look", "a town"), ("search", "found"), ("search", "found")]
+    steps = [
+        telling(told[:1], at=0),
+        call("search", {}, "found", at=1.2),
+        telling(told[:2], at=3),
+        call("search", {}, "found", at=4.2),
+        telling(told, at=6),
+    ]
+    assert first(run(steps)) is None
+    assert first(run([*steps, telling([*told, told[-1]], at=9)])) == 6
 
 
 # --- the policy -------------------------------------------------------------------------------------------------------
