@@ -124,9 +124,9 @@ def pairs(lane: Lane, now: Now, asked: Fingerprint, answered: Answer | None) -> 
     policy = now.policy
     lane.pairs = after(lane.pairs, _pair_beat(now, asked.turn, answered), policy)
     lane.shapes = after(lane.shapes, _pair_beat(now, asked.shape, answered), policy, 1)
-    least = max(policy.passes_min, policy.exact_repeats_max + 1)
-    cycle = lane.pairs.cycle(_pairs_enough(least, policy))
-    cycle = cycle or lane.shapes.cycle(_pairs_enough(policy.nonce_passes_min, policy))
+    granted = policy.exact_repeats_max + 1
+    cycle = lane.pairs.cycle(_pairs_enough(max(policy.passes_min, granted), policy))
+    cycle = cycle or lane.shapes.cycle(_pairs_enough(max(policy.nonce_passes_min, granted), policy))
     return [_pair(cycle)] if cycle else []
 
 

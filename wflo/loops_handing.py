@@ -33,8 +33,9 @@ def _ended(memory: LoopMemory, now: Now) -> list[Found]:
     beat = Beat(key, key, visit.agent, "", visit.mark, visit.mark.at_ms, visit.is_patient)
     memory.visits = after(memory.visits, beat, policy)
 
-    def is_enough(cycle: Cycle) -> bool:  # of two agents at least: an agent's visits do not follow each other
-        return cycle.passes >= passes(cycle, policy.tool_cycle_passes_min, policy)
+    def is_enough(cycle: Cycle) -> bool:
+        is_one = len({one.agent for one in cycle.beats}) == 1  # whose visits others' failures cut
+        return not is_one and cycle.passes >= passes(cycle, policy.tool_cycle_passes_min, policy)
 
     cycle = memory.visits.cycle(is_enough)
     return [swing(cycle, "hand-overs", Kind.AGENT)._replace(is_across=True)] if cycle else []

@@ -535,6 +535,16 @@ def test_agents_that_pass_a_turn_to_and_fro() -> None:
     assert (found[6].burned_usd, found[6].first_step) == (Decimal("0.07"), 1), "of both agents"
 
 
+def test_one_agent_alone_hands_nothing_over() -> None:
+    """Calls of another that failed stand between its own."""
+    steps = []
+    for n in range(9):
+        steps.append(ask("Vote.", answer="yes", at=6 * n))
+        steps.append(ask(f"Say {n}.", answer=None, agent="b", has_failed=True, at=6 * n + 3))
+    policy = replace(INGEST, exact_repeats_max=9, samples_max=9, cycle_passes_min=99)
+    assert first(run(steps, policy)) is None
+
+
 def test_an_agent_that_loops_is_found_among_others_that_work() -> None:
     steps = []
     for n in range(5):
