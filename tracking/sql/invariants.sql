@@ -44,23 +44,27 @@ WITH limits AS (
   SELECT b.id, b.created_at, b.limit_usd + CASE WHEN b.raised_until > now() THEN coalesce(b.raised_usd, 0) ELSE 0 END AS usd,
     b.limit_tokens + CASE WHEN b.raised_until > now() THEN coalesce(b.raised_tokens, 0) ELSE 0 END AS tokens
   FROM tracking_budget b WHERE b.mode = 'strict' AND b.archived_at IS NULL
+), over AS MATERIALIZED (
+  SELECT p.*, l.usd AS limit_usd, l.tokens AS limit_tokens, l.created_at
+  FROM tracking_budget_period p JOIN limits l ON l.id = p.budget_id
+  WHERE (%(team)s::bigint IS NULL OR p.team_id = %(team)s::bigint)
+    AND (p.spent_usd + p.held_usd > l.usd OR p.spent_tokens + p.held_tokens > l.tokens)
 )
-SELECT p.team_id, p.budget_id, p.subject, p.starts_at, p.spent_usd, p.held_usd, l.usd, p.spent_tokens, p.held_tokens, l.tokens
-FROM tracking_budget_period p JOIN limits l ON l.id = p.budget_id
-LEFT JOIN LATERAL (
+SELECT p.team_id, p.budget_id, p.subject, p.starts_at, p.spent_usd, p.held_usd, p.limit_usd, p.spent_tokens, p.held_tokens, p.limit_tokens
+FROM over p
+CROSS JOIN LATERAL (
   SELECT coalesce(sum(greatest(e.usd, 0)), 0) AS usd, coalesce(sum(greatest(e.tokens, 0)), 0) AS tokens
   FROM tracking_ledger_entry e
   WHERE e.budgets @> ARRAY[p.budget_id] AND e.kind <> 'debit'
     AND (p.subject, p.starts_at) IN (SELECT k.subject, k.starts_at FROM unnest(e.budgets, e.subjects, e.starts) AS k(budget_id, subject, starts_at)
                                      WHERE k.budget_id = p.budget_id)
-) AS afterwards ON p.spent_usd + p.held_usd > l.usd OR p.spent_tokens + p.held_tokens > l.tokens
-WHERE (%(team)s::bigint IS NULL OR p.team_id = %(team)s::bigint)
-  AND (p.spent_usd + p.held_usd > l.usd + afterwards.usd OR p.spent_tokens + p.held_tokens > l.tokens + afterwards.tokens)
+) AS afterwards
+WHERE (p.spent_usd + p.held_usd > p.limit_usd + afterwards.usd OR p.spent_tokens + p.held_tokens > p.limit_tokens + afterwards.tokens)
   AND NOT EXISTS (SELECT 1 FROM tracking_alert a WHERE a.kind = 'overage' AND a.payload ->> 'budget_id' = p.budget_id::text
                     AND a.payload ->> 'subject' = p.subject)
   AND NOT EXISTS (SELECT 1 FROM tracking_auditentry a
                   WHERE a.object_kind = 'budget' AND a.object_id = p.budget_id::text AND a.action IN ('budget.change', 'budget.raise', 'budget.end_raise'))
-  AND NOT EXISTS (SELECT 1 FROM tracking_reservation r WHERE r.budgets @> ARRAY[p.budget_id] AND r.created_at < l.created_at)
+  AND NOT EXISTS (SELECT 1 FROM tracking_reservation r WHERE r.budgets @> ARRAY[p.budget_id] AND r.created_at < p.created_at)
 LIMIT 10;
 
 -- v4_each_call_is_debited_once: a hold that is settled or expired has its one entry, of what it says it cost; others have none.

@@ -8,6 +8,7 @@ from typing import Any
 from uuid import UUID, uuid4
 
 import pytest
+from django.contrib.postgres.functions import TransactionNow
 from django.db import connection
 
 from tracking.ledger.calls import Answer, Call, Ceiling
@@ -20,9 +21,11 @@ LEASE_MS = 60_000
 
 def make_budget(of: Team, limit: str | None = "1", **fields: Any) -> Budget:
     fields = {"scope_kind": "team", "window": "total", "name": "all", "team": of, **fields}
-    return Budget.objects.create(
+    made = Budget.objects.create(
         organization=of.organization, limit_usd=None if limit is None else Decimal(limit), **fields
     )
+    Budget.objects.filter(pk=made.pk).update(created_at=TransactionNow())  # by the clock that holds are dated by
+    return made
 
 
 def ceiling(base: str | None = "0.1", each: str | None = "0", **fields: Any) -> Ceiling:
