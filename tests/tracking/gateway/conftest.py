@@ -111,7 +111,11 @@ def _running(
     django_db_setup: None, django_db_blocker: DjangoDbBlocker, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[tuple[Server, Provider]]:
     home = tmp_path_factory.mktemp("gateway")
-    with django_db_blocker.unblock(), a_provider() as provider, running_server(home, extra={"WFLO_BUDGET_WAIT_MS": "30000"}) as server:
+    with (
+        django_db_blocker.unblock(),
+        a_provider() as provider,
+        running_server(home, extra={"WFLO_BUDGET_WAIT_MS": "30000"}) as server,
+    ):
         try:
             yield server, provider
         finally:
