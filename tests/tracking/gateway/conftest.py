@@ -74,16 +74,16 @@ class Gateway:
             organization=self.team.organization, limit_usd=None if limit_usd is None else Decimal(limit_usd), **fields
         )
 
-    def deploy(self, model: str, **usd_per_million: str) -> str:
+    def deploy(self, model: str, *, name: str = "", **usd_per_million: str) -> str:
         """A group named after its only model ("anthropic/echo"), served by the scripted provider at its usual price."""
-        group = ModelGroup.objects.create(team=self.team, name=model)
+        group = ModelGroup.objects.create(team=self.team, name=name or model)
         Deployment.objects.create(
             group=group, model=model, api_base=self.provider.url, sealed_key=sealed.seal("sk-provider")
         )
         usual = {"input_usd_per_million": INPUT_USD * 10**6, "output_usd_per_million": OUTPUT_USD * 10**6}
         figures = {name: str(value) for name, value in {**usual, **usd_per_million}.items()}
         pricing.set_price(SYSTEM, self.team, model, figures, valid_from="2020-01-01T00:00:00Z")
-        return model
+        return name or model
 
     def recorded(self, span: Span) -> str:
         """What was kept of a call's answer, as JSON."""
