@@ -90,7 +90,7 @@ class Pending(NamedTuple):
     mark: Mark = Mark()
 
     def row(self) -> Row:
-        calls = [[c.name, c.arguments, c.result, c.outcome.value, list(c.words), c.error] for c in self.calls]
+        calls = [[c.name, c.arguments, c.result, c.outcome.value, list(c.words), c.error, c.key] for c in self.calls]
         return [calls, self.at_ms, self.until_ms, self.mark.row()] if calls else []
 
     @classmethod
@@ -98,7 +98,7 @@ class Pending(NamedTuple):
         if not row:
             return cls()
         calls, at_ms, until_ms, mark = row
-        found = [Call(n, a, r, Outcome(o), tuple(w), e) for n, a, r, o, w, e in calls]
+        found = [Call(n, a, r, Outcome(o), tuple(w), e, k) for n, a, r, o, w, e, k in calls]
         return cls(tuple(found), at_ms, until_ms, Mark.of(mark))
 
 

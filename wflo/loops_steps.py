@@ -25,10 +25,7 @@ class Call:
     outcome: Outcome
     words: Sketch = ()  # of the arguments, where it found nothing or failed
     error: str = ""
-
-    @property
-    def key(self) -> str:
-        return text.digest(self.name, self.arguments, self.error or self.result)
+    key: str = ""  # of all of it
 
 
 Round = tuple[Call, ...]  # what one answer of the model asked for, in parallel or not
@@ -103,14 +100,10 @@ def call_of(name: str, arguments: Any, result: Any, *, is_error: bool = False) -
     meant = text.meant_arguments(arguments)
     is_barren = outcome in (Outcome.EMPTY, Outcome.FAILED)
     found = text.argument_words(meant) if is_barren else []
-    return Call(
-        name,
-        text.digest(text.canonical(meant)),
-        text.digest(text.result_text(result)),
-        outcome,
-        text.sketch(found) if len(found) >= ARGUMENT_WORDS_MIN else (),
-        text.digest(text.error_text(result, meant)) if outcome is Outcome.FAILED else "",
-    )
+    asked, told = text.digest(text.canonical(meant)), text.digest(text.result_text(result))
+    error = text.digest(text.error_text(result, meant)) if outcome is Outcome.FAILED else ""
+    searched = text.sketch(found) if len(found) >= ARGUMENT_WORDS_MIN else ()
+    return Call(name, asked, told, outcome, searched, error, text.digest(name, asked, error or told))
 
 
 def tool_step(

@@ -124,11 +124,12 @@ def fingerprint_of(said: list[Said], options: Mapping[str, Any]) -> Fingerprint:
     meant, topic = _meant(spoken), _topic(turn)
     sampling = [f"{name}={options[name]}" for name in _SAMPLING if options.get(name) is not None]
     history = text.digest(_whole(said[:start]), *(str(options.get(name)) for name in _CHAIN))
+    tools = [message for message in turn if message.calls or message.results]
     samples = options.get("n")
     return Fingerprint(
         system=text.digest(text.numberless(_meant(_system(said)))),
         request=text.digest(history, _whole(turn), *sampling),
-        plain=text.digest(history, text.plain(text.cut(spoken)), *_tools(turn), *sampling),
+        plain=text.digest(history, text.plain(text.cut(spoken)), _whole(tools), *sampling),
         turn=text.digest(meant, *keys, *sampling),
         shape=text.digest(text.idless(meant), *keys, *sampling),
         topic=text.digest(_meant(topic)),
@@ -234,7 +235,3 @@ def _whole(said: list[Said]) -> str:
         line = f"\n{message.role}\t{text.exact(message.text)}\t{calls or ''}\t{results or ''}"
         hashed.update(line.encode("utf-8", "surrogatepass"))
     return hashed.hexdigest()
-
-
-def _tools(turn: list[Said]) -> list[str]:
-    return [_whole([message]) for message in turn if message.calls or message.results]
