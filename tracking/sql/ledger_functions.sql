@@ -117,6 +117,7 @@ DECLARE
   answer ledger_answer;
   old record;
   scopes ledger_scope[];
+  hold tracking_reservation;  -- the periods it is on
   tight record;
   base_usd numeric := CASE WHEN p_output_usd IS NULL AND p_wanted > 0 THEN NULL ELSE p_base_usd END;
   output_usd numeric := coalesce(p_output_usd, 0);
@@ -141,9 +142,11 @@ BEGIN
     RETURN answer;
   END IF;
   PERFORM pg_advisory_xact_lock_shared(1279608903, (p_team % 2147483647)::int);  -- as ledger_join
-  SELECT coalesce(array_agg(s), '{}'), bool_or(p.budget_id IS NULL), bool_and(s.mode <> 'strict') AND bool_or(s.mode = 'elastic'),
+  SELECT coalesce(array_agg(s), '{}'), coalesce(array_agg(s.team_id), '{}'), coalesce(array_agg(s.budget_id), '{}'),
+         coalesce(array_agg(s.subject), '{}'), coalesce(array_agg(s.starts_at), '{}'),
+         bool_or(p.budget_id IS NULL), bool_and(s.mode <> 'strict') AND bool_or(s.mode = 'elastic'),
          EXISTS (SELECT 1 FROM tracking_ledger_entry e WHERE e.team_id = p_team AND e.reservation_id = p_id AND e.kind = 'debit')
-    INTO scopes, is_missing, is_elastic, is_cleared
+    INTO scopes, hold.teams, hold.budgets, hold.subjects, hold.starts, is_missing, is_elastic, is_cleared
     FROM ledger_scopes(p_team, p_call, now()) s
     LEFT JOIN tracking_budget_period p ON (p.team_id, p.budget_id, p.subject, p.starts_at) = (s.team_id, s.budget_id, s.subject, s.starts_at);
   IF is_cleared THEN  -- long settled, and its hold cleared away
@@ -202,17 +205,15 @@ BEGIN
   answer.output_tokens := granted;
   answer.held_usd := coalesce(ledger_up(base_usd + output_usd * first), 0);
   answer.held_tokens := p_base_tokens + first * p_output_times;
-  UPDATE tracking_budget_period p
-    SET held_usd = p.held_usd + answer.held_usd, held_tokens = p.held_tokens + answer.held_tokens, touched_at = now()
-    FROM unnest(scopes) s
-    WHERE (p.team_id, p.budget_id, p.subject, p.starts_at) = (s.team_id, s.budget_id, s.subject, s.starts_at);
   INSERT INTO tracking_reservation (team_id, id, key_id, run, agent, model, end_user, held_usd, held_tokens, output_tokens,
       teams, budgets, subjects, starts, call, detail, lease_until)
-    SELECT p_team, p_id, coalesce(p_call ->> 'key', ''), coalesce(p_call ->> 'run', ''), coalesce(p_call ->> 'agent', ''),
+    VALUES (p_team, p_id, coalesce(p_call ->> 'key', ''), coalesce(p_call ->> 'run', ''), coalesce(p_call ->> 'agent', ''),
       coalesce(p_call -> 'models' ->> -1, ''), coalesce(p_call ->> 'user', ''), answer.held_usd, answer.held_tokens, granted,
-      coalesce(array_agg(s.team_id), '{}'), coalesce(array_agg(s.budget_id), '{}'), coalesce(array_agg(s.subject), '{}'),
-      coalesce(array_agg(s.starts_at), '{}'), p_call, p_detail, now() + make_interval(secs => p_lease_ms / 1000.0)
-    FROM unnest(scopes) s;
+      hold.teams, hold.budgets, hold.subjects, hold.starts, p_call, p_detail, now() + make_interval(secs => p_lease_ms / 1000.0));
+  UPDATE tracking_budget_period p
+    SET held_usd = p.held_usd + answer.held_usd, held_tokens = p.held_tokens + answer.held_tokens, touched_at = now()
+    FROM unnest(hold.teams, hold.budgets, hold.subjects, hold.starts) AS k(team_id, budget_id, subject, starts_at)
+    WHERE (p.team_id, p.budget_id, p.subject, p.starts_at) = (k.team_id, k.budget_id, k.subject, k.starts_at);
   RETURN answer;
 END $$;
 
@@ -264,27 +265,32 @@ BEGIN
   RETURN answer;
 END $$;
 
--- Lock the periods of a hold in their order. Is there one whose next threshold is passed when this much more is spent?
-CREATE FUNCTION ledger_lock_held(p_hold tracking_reservation, p_usd numeric, p_tokens bigint) RETURNS boolean LANGUAGE plpgsql AS $$
-BEGIN
-  RETURN (SELECT bool_or(l.is_passed) FROM (
-    SELECT EXISTS (SELECT 1 FROM unnest(b.alert_at) a WHERE a > p.told_percent
-        AND (100 * (p.spent_usd + p_usd) >= a * nullif(b.limit_usd, 0) OR 100.0 * (p.spent_tokens + p_tokens) >= a::numeric * nullif(b.limit_tokens, 0))) AS is_passed
-    FROM unnest(p_hold.teams, p_hold.budgets, p_hold.subjects, p_hold.starts) AS k(team_id, budget_id, subject, starts_at)
-    JOIN tracking_budget_period p USING (team_id, budget_id, subject, starts_at)
-    LEFT JOIN tracking_budget b ON b.id = p.budget_id
-    ORDER BY p.team_id, p.budget_id, p.subject, p.starts_at FOR UPDATE OF p) AS l);
-END $$;
-
--- Add to what a hold's budgets have held and spent. Their rows are locked.
+-- Add to what a hold's budgets have held and spent; their rows are locked in their order until the transaction ends, so this
+-- comes last. Has one of them passed a threshold that nobody was told of?
 CREATE FUNCTION ledger_move(p_hold tracking_reservation, p_held_usd numeric, p_held_tokens bigint, p_spent_usd numeric, p_spent_tokens bigint)
-RETURNS void LANGUAGE plpgsql AS $$
+RETURNS boolean LANGUAGE plpgsql AS $$
+DECLARE
+  is_passed boolean;
+  is_to_tell boolean := false;
 BEGIN
-  UPDATE tracking_budget_period p
-    SET held_usd = p.held_usd + p_held_usd, held_tokens = p.held_tokens + p_held_tokens,
-        spent_usd = p.spent_usd + p_spent_usd, spent_tokens = p.spent_tokens + p_spent_tokens, touched_at = now()
-    FROM unnest(p_hold.teams, p_hold.budgets, p_hold.subjects, p_hold.starts) AS k(team_id, budget_id, subject, starts_at)
-    WHERE (p.team_id, p.budget_id, p.subject, p.starts_at) = (k.team_id, k.budget_id, k.subject, k.starts_at);
+  IF cardinality(p_hold.budgets) > 1 THEN
+    PERFORM 1 FROM unnest(p_hold.teams, p_hold.budgets, p_hold.subjects, p_hold.starts) AS k(team_id, budget_id, subject, starts_at)
+      JOIN tracking_budget_period p USING (team_id, budget_id, subject, starts_at)
+      ORDER BY p.team_id, p.budget_id, p.subject, p.starts_at FOR UPDATE OF p;
+  END IF;
+  FOR is_passed IN
+    UPDATE tracking_budget_period p
+      SET held_usd = p.held_usd + p_held_usd, held_tokens = p.held_tokens + p_held_tokens,
+          spent_usd = p.spent_usd + p_spent_usd, spent_tokens = p.spent_tokens + p_spent_tokens, touched_at = now()
+      FROM unnest(p_hold.teams, p_hold.budgets, p_hold.subjects, p_hold.starts) AS k(team_id, budget_id, subject, starts_at)
+      LEFT JOIN tracking_budget b ON b.id = k.budget_id
+      WHERE (p.team_id, p.budget_id, p.subject, p.starts_at) = (k.team_id, k.budget_id, k.subject, k.starts_at)
+      RETURNING EXISTS (SELECT 1 FROM unnest(b.alert_at) a WHERE a > p.told_percent
+        AND (100 * p.spent_usd >= a * nullif(b.limit_usd, 0) OR 100.0 * p.spent_tokens >= a::numeric * nullif(b.limit_tokens, 0)))
+  LOOP
+    is_to_tell := is_to_tell OR is_passed;
+  END LOOP;
+  RETURN is_to_tell;
 END $$;
 
 -- Append one entry for a hold.
@@ -328,23 +334,21 @@ BEGIN
   END IF;
   more_usd := usd - CASE hold.state WHEN 3 THEN hold.actual_usd ELSE 0 END;
   more_tokens := p_tokens - CASE hold.state WHEN 3 THEN hold.actual_tokens ELSE 0 END;
-  is_to_tell := ledger_lock_held(hold, more_usd, more_tokens);
   IF hold.state = 0 THEN
     answer.outcome := 'settled';
-    PERFORM ledger_move(hold, -hold.held_usd, -hold.held_tokens, usd, p_tokens);
     PERFORM ledger_enter(hold, 'debit', usd, p_tokens, p_is_estimated, '', p_detail);
   ELSIF hold.state = 3 THEN
     answer.outcome := 'corrected';
-    PERFORM ledger_move(hold, 0, 0, more_usd, more_tokens);
     PERFORM ledger_enter(hold, 'correction', more_usd, more_tokens, p_is_estimated, 'the usage came after the hold had expired', p_detail);
   ELSE
     answer.outcome := 'charged';
-    PERFORM ledger_move(hold, 0, 0, usd, p_tokens);
     PERFORM ledger_enter(hold, 'charge', usd, p_tokens, p_is_estimated, 'the usage came after the hold was released', p_detail);
   END IF;
   UPDATE tracking_reservation SET state = CASE WHEN state = 0 THEN 1 ELSE state END, actual_usd = usd, actual_tokens = p_tokens,
       is_estimated = p_is_estimated AND hold.state = 0, closed_at = coalesce(closed_at, now())
     WHERE team_id = p_team AND id = p_id;
+  is_to_tell := ledger_move(hold, CASE hold.state WHEN 0 THEN -hold.held_usd ELSE 0 END, CASE hold.state WHEN 0 THEN -hold.held_tokens ELSE 0 END,
+    more_usd, more_tokens);
   IF is_to_tell THEN
     PERFORM ledger_tell(p_team, hold.teams, hold.budgets, hold.subjects, hold.starts);
   END IF;
@@ -365,9 +369,8 @@ BEGIN
   IF answer.outcome <> 'released' THEN
     RETURN answer;
   END IF;
-  PERFORM ledger_lock_held(hold, 0, 0);
-  PERFORM ledger_move(hold, -hold.held_usd, -hold.held_tokens, 0, 0);
   UPDATE tracking_reservation SET state = 2, closed_at = now() WHERE team_id = p_team AND id = p_id;
+  PERFORM ledger_move(hold, -hold.held_usd, -hold.held_tokens, 0, 0);
   answer.held_usd := hold.held_usd;
   answer.held_tokens := hold.held_tokens;
   RETURN answer;
@@ -407,18 +410,17 @@ END $$;
 CREATE FUNCTION ledger_run_out(p_hold tracking_reservation) RETURNS text LANGUAGE plpgsql AS $$
 BEGIN
   IF p_hold.dispatched_at IS NULL THEN
-    PERFORM ledger_lock_held(p_hold, 0, 0);
-    PERFORM ledger_move(p_hold, -p_hold.held_usd, -p_hold.held_tokens, 0, 0);
     UPDATE tracking_reservation SET state = 2, closed_at = now() WHERE team_id = p_hold.team_id AND id = p_hold.id;
+    PERFORM ledger_move(p_hold, -p_hold.held_usd, -p_hold.held_tokens, 0, 0);
     RETURN 'released';
   END IF;
-  PERFORM ledger_lock_held(p_hold, 0, 0);
-  PERFORM ledger_move(p_hold, -p_hold.held_usd, -p_hold.held_tokens, p_hold.held_usd, p_hold.held_tokens);
   PERFORM ledger_enter(p_hold, 'debit', p_hold.held_usd, p_hold.held_tokens, true,
     'nobody said what the call cost before its lease ran out', '{}');
   UPDATE tracking_reservation SET state = 3, actual_usd = held_usd, actual_tokens = held_tokens, is_estimated = true, closed_at = now()
     WHERE team_id = p_hold.team_id AND id = p_hold.id;
-  PERFORM ledger_tell(p_hold.team_id, p_hold.teams, p_hold.budgets, p_hold.subjects, p_hold.starts);
+  IF ledger_move(p_hold, -p_hold.held_usd, -p_hold.held_tokens, p_hold.held_usd, p_hold.held_tokens) THEN
+    PERFORM ledger_tell(p_hold.team_id, p_hold.teams, p_hold.budgets, p_hold.subjects, p_hold.starts);
+  END IF;
   RETURN 'expired';
 END $$;
 
