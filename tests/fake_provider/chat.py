@@ -42,7 +42,10 @@ class Answer:
         out = (words + len(script.thoughts)) * script.choices
         usage = {"prompt_tokens": script.tokens_in, "completion_tokens": out, "total_tokens": script.tokens_in + out}
         if script.has("cached"):
-            usage["prompt_tokens_details"] = {"cached_tokens": script.cached}
+            usage["prompt_tokens_details"] = {
+                "cached_tokens": script.cached,
+                "cache_write_tokens": script.cache_written,
+            }
         if script.thoughts:
             usage["completion_tokens_details"] = {"reasoning_tokens": len(script.thoughts) * script.choices}
         return usage

@@ -49,7 +49,7 @@ class Answer:
         out = words + len(script.thoughts)
         return {
             "input_tokens": script.tokens_in,
-            "input_tokens_details": {"cached_tokens": script.cached},
+            "input_tokens_details": {"cached_tokens": script.cached, "cache_write_tokens": script.cache_written},
             "output_tokens": out,
             "output_tokens_details": {"reasoning_tokens": len(script.thoughts)},
             "total_tokens": script.tokens_in + out,

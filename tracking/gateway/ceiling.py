@@ -20,6 +20,7 @@ from wflo.rates import InForce, Rates
 from wflo.usage import Usage
 
 _ZERO = Decimal(0)
+_CACHE_BY_THEMSELVES = frozenset({"openai", "azure"})  # some of their models charge for what they write to the cache
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +54,7 @@ def ceiling(asked: Asked, route: Route, priced: Priced, *, is_exact: bool = Fals
     else:
         base_tokens = tokens.bound(everything, model=route.name)
     wanted = 0 if asked.dialect.is_embedding else asked.output_tokens or settings.LIMITS["gateway_output_tokens"]
-    base_usd, each_usd = _rates(asked, priced, base_tokens)
+    base_usd, each_usd = _rates(asked, route, priced, base_tokens)
     return Ceiling(
         base_usd=base_usd,
         output_usd=None if each_usd is None else each_usd * asked.choices,
@@ -71,7 +72,7 @@ def _floor(asked: Asked, wanted: int) -> int:
     return min(max(worth, asked.dialect.output_least), wanted)
 
 
-def _rates(asked: Asked, priced: Priced, base_tokens: int) -> tuple[Decimal | None, Decimal | None]:
+def _rates(asked: Asked, route: Route, priced: Priced, base_tokens: int) -> tuple[Decimal | None, Decimal | None]:
     """(USD of the prompt, USD of each token of one choice); None where there is no price for what may come."""
     rates = priced.rates
     if rates is None:
@@ -79,7 +80,7 @@ def _rates(asked: Asked, priced: Priced, base_tokens: int) -> tuple[Decimal | No
     tier = asked.body.get("service_tier")
     service, _ = rates.service_of(tier if isinstance(tier, str) else None)
     bands = [rates.in_force(service, 0), rates.in_force(service, base_tokens)]
-    dearest_in = [_dearest_input(band, asked) for band in bands]
+    dearest_in = [_dearest_input(band, asked, route) for band in bands]
     dearest_out = [_dearest_output(band, asked) for band in bands]
     if None in dearest_in or None in dearest_out:
         return None, None
@@ -89,9 +90,11 @@ def _rates(asked: Asked, priced: Priced, base_tokens: int) -> tuple[Decimal | No
     return base_tokens * each_in + once, each_out
 
 
-def _dearest_input(band: InForce, asked: Asked) -> Decimal | None:
+def _dearest_input(band: InForce, asked: Asked, route: Route) -> Decimal | None:
     rates = [band.input]
-    if asked.raw is None or b"cache_control" in asked.raw:
+    if route.provider in _CACHE_BY_THEMSELVES:
+        rates.append(band.cache_write)
+    if asked.raw is None or b"cache_control" in asked.raw or b"prompt_cache" in asked.raw:
         rates += [band.cache_write, band.cache_write_1h]
     if asked.raw is None or b"input_audio" in asked.raw:
         rates.append(band.audio_in)

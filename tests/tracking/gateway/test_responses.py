@@ -13,7 +13,7 @@ import pytest
 from tests.make import make_key, make_team
 from tests.tracking.gateway.conftest import INPUT_USD, OUTPUT_USD, Gateway, make_group
 from tracking.gateway import kept_responses
-from tracking.models import LedgerEntry, ModelGroup, Span, StoredResponse
+from tracking.models import LedgerEntry, ModelGroup, Reservation, Span, StoredResponse
 from wflo_site.processes import wait_until
 
 TOOL = {
@@ -214,3 +214,19 @@ def test_what_providers_keep_no_longer_is_cleared(gateway: Gateway) -> None:
     StoredResponse.objects.filter(team=gateway.team).update(made_at=datetime.now(UTC) - timedelta(days=31))
     kept_responses.clear()
     assert not StoredResponse.objects.filter(team=gateway.team).exists()
+
+
+@pytest.mark.parametrize("door", ["/v1/responses", "/v1/chat/completions"])
+def test_what_openai_writes_to_its_cache_unasked_is_held_for_and_paid(gateway: Gateway, door: str) -> None:
+    """B24: some of its models charge more for that than for input."""
+    model = gateway.deploy("openai/echo-cached", cache_read_usd_per_million="0.1", cache_write_usd_per_million="40")
+    budget = gateway.budget("1")
+    words = "word " * 200
+    name = "input" if door == "/v1/responses" else "messages"
+    assert gateway.post(door, {"model": model, name: [{"role": "user", "content": words}], "max_tokens": 20, "max_output_tokens": 20}).status_code == 200  # fmt: skip
+    tokens_in, tokens_out = gateway.provider.tokens()
+    read, written = tokens_in // 2, tokens_in // 8
+    cost = (tokens_in - read - written) * INPUT_USD + read * D("1e-7") + written * D("4e-5") + tokens_out * OUTPUT_USD
+    assert gateway.spent(budget) == cost
+    held = Reservation.objects.get(team=gateway.team).held_usd
+    assert held >= tokens_in * D("4e-5")

@@ -52,5 +52,8 @@ class OpenAiCompletions(OpenAiChat):
             output_bytes=sum(len(one.encode("utf-8", "replace")) for one in texts),
         )
 
+    def cut_event(self, seen: Seen, error: dict[str, Any]) -> bytes:
+        return super().cut_event(seen, error).replace(b'"chat.completion.chunk"', b'"text_completion"', 1)
+
     def prompt(self, body: dict[str, Any]) -> Any:
         return body.get("prompt")
