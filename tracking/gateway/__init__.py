@@ -1,11 +1,14 @@
 """Model calls go out, guarded: who calls, is the run alive, is there money, then the provider, then the bill.
 
-api.py        the doors, small ASGI callables: OpenAI's and Anthropic's dialects
+api.py        the doors, small ASGI callables: OpenAI's and Anthropic's dialects; models_api.py, responses_api.py and
+              count_tokens_api.py are those that cost nothing
+request_body.py  the JSON of a request, and what it may not hold
 asked.py      what headers and body ask for, in any dialect
 call.py       the guarded call, readable as one sentence
 admit.py      before the call: the run, its loops, its money, in one trip to PostgreSQL
 ceiling.py    the most a call can cost; tokens.py counts what is sent
 routing.py    a name -> deployments in order
+kept_responses.py  answers a provider keeps, and whose they are
 kept_answers.py  what an idempotency key was answered with
 rate_limits.py  how many calls and tokens a minute, in Redis (rate_script.py)
 breakers.py   deployments that fail are given a rest
