@@ -264,7 +264,7 @@ def test_entries_are_looked_at_and_never_changed(operator: Client, team: Team) -
     budgets.adjust(Budget.objects.get(), team, hand, usd="1.5", reason="seen on the bill")
     page = operator.get("/admin/tracking/ledgerrow/").content.decode()
     assert "seen on the bill" in page
-    entry = LedgerRow.objects.get()
+    entry = LedgerRow.objects.get(team=team)
     assert operator.get(f"/admin/tracking/ledgerrow/{entry.pk}/change/").status_code == 200
     assert operator.get("/admin/tracking/ledgerrow/add/").status_code == 403
     assert operator.post(f"/admin/tracking/ledgerrow/{entry.pk}/change/", {"usd": "0"}).status_code == 403
