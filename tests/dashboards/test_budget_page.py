@@ -173,7 +173,7 @@ def test_a_fault_stands_at_its_field_and_the_form_stays_open(
     assert page.count("<details open>") == 1
     budget.refresh_from_db()
     assert (budget.limit_usd, budget.raised_until) == (10, None)
-    assert not LedgerEntry.objects.filter(team=team).exists()
+    assert not LedgerEntry.objects.filter(team=budget.team).exists()
 
 
 def test_it_is_raised_until_tonight_and_the_raise_ends(admin: Client, budget: Budget) -> None:
