@@ -94,7 +94,9 @@ def test_holds_closed_long_ago_are_cleared_and_their_entries_stay(
     perform(release(team.pk, ids[4]))
     days = settings.LIMITS["closed_hold_days"]
     rows("UPDATE tracking_reservation SET closed_at = closed_at - make_interval(days => %s, secs => 1)", days)
-    assert [clear(), clear(), clear()] == [4, 1, 0]  # whole commits
+    cleared = [clear(), clear(), clear()]
+    assert cleared[0] in (3, 4)  # whole commits, of two
+    assert (sum(cleared), cleared[2]) == (5, 0)
     assert list(Reservation.objects.values_list("id", flat=True)) == [ids[5]]
     assert LedgerEntry.objects.count() == 4
     assert sums(budget) == (D("0.4"), D("0.1"))
