@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 
 import pytest
-from django.core.management import call_command
 from playwright.sync_api import Browser, BrowserContext, Page, sync_playwright
 from pytest_django.plugin import DjangoDbBlocker
 
@@ -13,7 +12,7 @@ from tests import chromium
 from tests.browser import alerts_of, budgets_of
 from tests.browser.site import PASSWORD, Account, Site, fill
 from tests.browser.watched import Watched
-from tests.make import make_key, make_team, make_user
+from tests.make import empty_database, make_key, make_team, make_user
 from tests.server import running_server
 from tracking.pricing import load_bundled
 
@@ -51,7 +50,7 @@ def site(
             site.places |= budgets_of.fill(site.core.team)
             yield site
         finally:
-            call_command("flush", verbosity=0, interactive=False)
+            empty_database()
 
 
 @pytest.fixture(scope="session")

@@ -9,11 +9,10 @@ import sys
 from pathlib import Path
 
 import pytest
-from django.core.management import call_command
 from pytest_django.plugin import DjangoDbBlocker
 
 from dashboards.views import onboarding
-from tests.make import make_key, make_team, signed_in
+from tests.make import empty_database, make_key, make_team, signed_in
 from tests.server import running_server
 from tracking import keys
 from tracking.models import ApiKey, Team, User
@@ -91,4 +90,4 @@ def test_each_snippet_sends_a_run_with_its_cost(
                 assert done.returncode == 0, done.stderr
                 assert len(found.find(team, "").runs) == seen, done.stderr
         finally:
-            call_command("flush", verbosity=0, interactive=False)
+            empty_database()

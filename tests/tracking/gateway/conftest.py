@@ -11,11 +11,10 @@ from typing import Any
 
 import httpx
 import pytest
-from django.core.management import call_command
 from pytest_django.plugin import DjangoDbBlocker
 
 from tests.fake_provider import Provider, a_provider
-from tests.make import make_key, make_team
+from tests.make import empty_database, make_key, make_team
 from tests.server import Server, running_server
 from tracking import invariants, pricing, sealed
 from tracking.audit import SYSTEM
@@ -119,7 +118,7 @@ def _running(
         try:
             yield server, provider
         finally:
-            call_command("flush", verbosity=0, interactive=False, reset_sequences=False)
+            empty_database()
 
 
 @pytest.fixture
