@@ -51,7 +51,7 @@ def spend(team: Team) -> None:
         perform(charge(team.pk, [Charge(call=call, at=now, usd=Decimal(usd), tokens=4_000)]))
         id = uuid4()
         perform(reserve(call, ceiling("0.05"), id=id, lease_ms=LEASE_MS))
-        perform(dispatch(team.pk, id))
+        perform(dispatch([team.pk], [id]))
 
 
 def attack(slug: str) -> dict[str, str]:

@@ -42,7 +42,7 @@ def through(team: Team, usd: str, **call: Any) -> None:
     """A call of the gateway's that cost so much."""
     id = uuid4()
     perform(reserve(Call(team_id=team.pk, **call), ceiling("3"), id=id, lease_ms=LEASE_MS))
-    perform(dispatch(team.pk, id))
+    perform(dispatch([team.pk], [id]))
     perform(settle(team.pk, id, Actual(usd=D(usd), tokens=10)))
 
 

@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from tracking import ids
 from tracking.errors import InvalidCall
 from tracking.gateway.dialects.dialect import Dialect
 from tracking.ingest.native import trace_id_of
@@ -54,7 +55,7 @@ class Asked:
     judged: Any = None  # tracking.gateway.loop_guard.Judged: whether its run goes round in circles
     taken: Any = None  # tracking.gateway.rate_limits.Taken: what it counts as under rate limits
     rate_headers: list[tuple[bytes, bytes]] = field(default_factory=list)
-    id: uuid.UUID = field(default_factory=uuid.uuid4)  # of the call, and of its first reservation
+    id: uuid.UUID = field(default_factory=ids.uuid4)  # of the call, and of its first reservation
 
 
 def read(dialect: Dialect, caller: Caller, headers: Mapping[bytes, bytes], body: dict[str, Any], raw: bytes) -> Asked:
@@ -64,7 +65,7 @@ def read(dialect: Dialect, caller: Caller, headers: Mapping[bytes, bytes], body:
     named = _word(headers, b"x-wflo-run-id", b"x-agentwall-run-id", b"x-run-id", most=RUN_CHARS_MAX)
     named = named or _text(extension.get("agentwall_run_id"), "agentwall_run_id", RUN_CHARS_MAX)
     trace_id, parent_id = _traced(headers)
-    run = named or trace_id or str(uuid.uuid4())
+    run = named or trace_id or str(ids.uuid4())
     metadata = extension.get("agentwall_metadata")
     step = _word(headers, b"x-agentwall-step", most=12)
     return Asked(

@@ -177,7 +177,7 @@ async def _dispatch(asked: Asked, held: Held) -> None:
     """Note that the call goes out. Raises Unavailable when that cannot be noted, or the hold is gone: it stays here then."""
     is_held = False
     try:
-        is_held = await pool.do(verbs.dispatch(asked.caller.team_id, held.id))
+        is_held = await finish.dispatched(asked, held)
     finally:
         if not is_held:
             finish.release(asked, held)

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import secrets
 import time
-from collections.abc import Coroutine
+from collections.abc import Awaitable, Callable, Coroutine
 from dataclasses import dataclass, replace
 from decimal import Decimal
 from typing import Any
@@ -15,24 +14,26 @@ from uuid import UUID
 import orjson
 from django.conf import settings
 
+from tracking import ids
 from tracking.errors import BudgetExceeded, LoopDetected, Refused, RunKilled, Unavailable
 from tracking.gateway import pool, tokens, waiting
 from tracking.gateway.admit import Held
 from tracking.gateway.asked import Asked
 from tracking.gateway.dialects.dialect import Seen
 from tracking.gateway.routing import Route
+from tracking.gateway.together import Together
 from tracking.ingest import writer
-from tracking.ingest.batch import Batch
+from tracking.ingest.batch import Batch, Receipt
 from tracking.ingest.charges import GATEWAY
 from tracking.ledger import verbs
-from tracking.ledger.calls import Actual, Answer
-from tracking.ledger.verbs import Statement
+from tracking.ledger.verbs import Commit, Statement
 from tracking.sql import statements
 from wflo.pricing import Cost
 from wflo.spans import Kind, Span, Status
 from wflo.usage import Usage
 
 TRIES, WAIT_SECONDS = 8, 0.25
+RECORD_SECONDS = 0.05  # from one writing of records to the next
 
 log = logging.getLogger(__name__)
 _tasks: set[asyncio.Task[Any]] = set()
@@ -75,7 +76,20 @@ def _counted(asked: Asked, route: Route, held: Held, seen: Seen) -> Usage:
     return Usage(input_tokens=min(counted + asked.kept_tokens, held.ceiling.base_tokens), output_tokens=said)
 
 
-def settle(asked: Asked, held: Held, owed: Bill) -> asyncio.Task[Answer | None]:
+async def dispatched(asked: Asked, held: Held) -> bool:
+    """Note that the call goes out; False when its hold is gone. Raises Unavailable."""
+    return await _outgoing.do((asked.caller.team_id, held.id))
+
+
+async def _dispatch(calls: list[tuple[int, UUID]]) -> list[bool]:
+    there = await pool.do(verbs.dispatch([team for team, _ in calls], [id for _, id in calls]))
+    return [id in there for _, id in calls]
+
+
+_outgoing = Together(_dispatch)
+
+
+def settle(asked: Asked, held: Held, owed: Bill) -> None:
     """Free the hold and spend what it cost, tried again while PostgreSQL is away; its lease covers the worst."""
     found = owed.usage
     total = (found.input_tokens or 0) + (found.output_tokens or 0)
@@ -87,27 +101,35 @@ def settle(asked: Asked, held: Held, owed: Bill) -> asyncio.Task[Answer | None]:
         "price": None if entry is None else {"id": entry.price_id, "model": entry.model},
         "rates": {line.bucket: str(line.usd_per_token) for line in owed.cost.lines},
     }
-    actual = Actual(usd=owed.usd, tokens=total, is_estimated=owed.is_estimated, detail=detail)
-    plain = verbs.settle(asked.caller.team_id, held.id, actual)
-    parameters = {**plain.parameters, "run": held.call.run}
-    statement = Statement(statements("gateway")["finish"], parameters, plain.read, plain.commit)
-    return behind(_done(held.id, statement))
+    behind(_done(held.id, lambda: _settling.do({
+        "team": asked.caller.team_id, "run": held.call.run, "id": held.id, "usd": owed.usd, "tokens": total,
+        "is_estimated": owed.is_estimated, "detail": detail,
+    })))  # fmt: skip
 
 
-def release(asked: Asked, held: Held) -> asyncio.Task[Answer | None]:
+async def _settle(calls: list[dict[str, Any]]) -> list[None]:
+    parameters = {"calls": orjson.dumps(calls, default=str).decode(), "commit": None}
+    await pool.do(Statement(statements("gateway")["finish"], parameters, len, Commit.AFTER))
+    return [None] * len(calls)
+
+
+_settling = Together(_settle)
+
+
+def release(asked: Asked, held: Held) -> None:
     """Nothing was spent."""
-    return behind(_done(held.id, verbs.release(asked.caller.team_id, held.id)))
+    behind(_done(held.id, lambda: pool.do(verbs.release(asked.caller.team_id, held.id))))
 
 
-async def _done(id: UUID, statement: Statement[Answer]) -> Answer | None:
+async def _done(id: UUID, work: Callable[[], Awaitable[Any]]) -> None:
     try:
         for attempt in range(TRIES):
             try:
-                return await pool.do(statement)
+                await work()
+                return
             except Unavailable:
                 await asyncio.sleep(WAIT_SECONDS * 2**attempt)
         log.error("a call could not be settled; its hold expires as an estimate")
-        return None
     finally:
         _live.pop(id, None)
         waiting.freed()
@@ -216,7 +238,7 @@ def record(asked: Asked, route: Route, seen: Seen, owed: Bill | None, course: Co
 async def _written(batch: Batch) -> None:
     for attempt in range(TRIES):
         try:
-            await writer.submit(batch)
+            await _recording.do(batch)
         except Unavailable:
             await asyncio.sleep(WAIT_SECONDS * 2**attempt)
         else:
@@ -224,12 +246,22 @@ async def _written(batch: Batch) -> None:
     log.error("the span of a call could not be written")
 
 
+async def _write(batches: list[Batch]) -> list[Receipt]:
+    """At once, and then not again for a moment: a transaction of many costs little more than one of a single span."""
+    receipts = await asyncio.gather(*(writer.submit(batch) for batch in batches))
+    await asyncio.sleep(RECORD_SECONDS)
+    return receipts
+
+
+_recording = Together(_write)
+
+
 def _span(asked: Asked, route: Route, seen: Seen, owed: Bill | None, course: Course) -> Span:
     usage = None if owed is None else owed.usage
     operation = "embeddings" if asked.dialect.is_embedding else "chat"
     span = Span(
         trace_id=asked.trace_id,
-        span_id=secrets.token_hex(8),
+        span_id=ids.span_id(),
         parent_id=asked.parent_id,
         run_id=asked.run,
         name=asked.purpose or f"{operation} {asked.model}",

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import secrets
 import time
 import uuid
 from dataclasses import dataclass, field
@@ -31,12 +30,6 @@ from tracking.usage.deltas import Cell, Deltas, Measures
 
 DAYS_BACK_MAX = 400  # older runs live in the oldest partition there may be
 ENDED_BY_HAND = frozenset({"killed", "cancelled"})
-
-
-def uuid7(ms: int) -> uuid.UUID:
-    """A UUID that sorts by its time (RFC 9562, version 7)."""
-    value = (ms & (2**48 - 1)) << 80 | 7 << 76 | secrets.randbits(12) << 64 | 2 << 62 | secrets.randbits(62)
-    return uuid.UUID(int=value)
 
 
 @dataclass(slots=True, kw_only=True)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import secrets
 from collections import defaultdict
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -14,6 +13,7 @@ from uuid import UUID
 import orjson
 import psycopg
 
+from tracking import ids
 from tracking.ingest import copying, growing
 from tracking.ingest.batch import Batch, LogContents, Receipt
 from tracking.ingest.chunks import CHUNK_BYTES, compress, join, unpack
@@ -136,7 +136,7 @@ def _pack(state: RunState, arrival: Arrival) -> Iterator[PayloadRow]:
     redact = redactor(arrival.sender.caller.redaction) if arrival.sender else redactor("off")
     unpacked = [row for i in (*state.fresh, *state.changed) if (row := state.rows[i]).payload is not None]
     for group in _chunks(unpacked):
-        chunk = secrets.randbits(63)
+        chunk = ids.chunk_number()
         parts = []
         for position, row in enumerate(group):
             row.chunk, row.chunk_position = chunk, position

@@ -18,11 +18,12 @@ import orjson
 import psycopg
 from psycopg.errors import UniqueViolation
 
+from tracking import ids
 from tracking.codes import span_int
 from tracking.ingest import charges, copying, growing
 from tracking.ingest.batch import Batch, Receipt
 from tracking.ingest.copying import PAYLOAD_COLUMNS, SPAN_COLUMNS, USAGE_COLUMNS
-from tracking.ingest.run_state import RunState, new_day, uuid7
+from tracking.ingest.run_state import RunState, new_day
 from tracking.ingest.share import Arrival, PayloadRow, Share, worked_out
 from tracking.ingest.story import Story
 from tracking.models.runs import Payload
@@ -144,7 +145,7 @@ def _begin(
         state = RunState(
             team_id=team_id,
             trace_id=trace_id,
-            id=uuid7(started_us // 1000),
+            id=ids.uuid7(started_us // 1000),
             day=new_day(started_us),
             origin=arrival.sender.origin,
             is_new=True,

@@ -59,9 +59,11 @@ def attempt_id(id: UUID, attempt: int) -> UUID:
     return uuid5(id, f"attempt {attempt}")
 
 
-def dispatch(team_id: int, id: UUID) -> Statement[bool]:
-    """The call goes out now: from here on its hold is spent if nobody says what it cost. False: no such hold, no call."""
-    return Statement(statements("ledger")["dispatch"], {"team": team_id, "id": id}, bool)
+def dispatch(team_ids: Sequence[int], ids: Sequence[UUID]) -> Statement[set[UUID]]:
+    """Calls go out now: from here on their holds are spent if nobody says what they cost. Those whose hold is there: no
+    other may go out."""
+    parameters = {"teams": list(team_ids), "ids": list(ids)}
+    return Statement(statements("ledger")["dispatch"], parameters, _ids)
 
 
 def extend(team_id: int, id: UUID, *, usd: Any, tokens: int, lease_ms: int) -> Statement[Answer]:
@@ -72,7 +74,7 @@ def extend(team_id: int, id: UUID, *, usd: Any, tokens: int, lease_ms: int) -> S
 def renew(team_ids: Sequence[int], ids: Sequence[UUID], *, lease_ms: int) -> Statement[set[UUID]]:
     """Lengthen the leases of calls that live; those whose hold is still there."""
     parameters = {"teams": list(team_ids), "ids": list(ids), "lease_ms": lease_ms}
-    return Statement(statements("ledger")["renew"], parameters, lambda rows: {row[0] for row in rows})
+    return Statement(statements("ledger")["renew"], parameters, _ids)
 
 
 def settle(team_id: int, id: UUID, actual: Actual) -> Statement[Answer]:
@@ -102,6 +104,10 @@ def charge(team_id: int, charges: Sequence[Charge], *, actor: str = "") -> State
 def _answer(name: str, parameters: dict[str, Any], commit: Commit = Commit.AFTER) -> Statement[Answer]:
     parameters = {**parameters, "commit": None}
     return Statement(statements("ledger")[name], parameters, lambda rows: Answer.from_row(rows[0]), commit)
+
+
+def _ids(rows: list[tuple[Any, ...]]) -> set[UUID]:
+    return {row[0] for row in rows}
 
 
 def _first(rows: list[tuple[Any, ...]]) -> tuple[int, UUID, str] | None:

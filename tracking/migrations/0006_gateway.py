@@ -305,6 +305,6 @@ class Migration(migrations.Migration):
             index=models.Index(fields=["last_at"], name="run_control_old"),
         ),
         migrations.RunSQL(
-            (SQL / "gateway_functions.sql").read_text(), "DROP FUNCTION gateway_remember, gateway_admit, gateway_finish; DROP TYPE gateway_answer"
+            (SQL / "gateway_functions.sql").read_text(), "DROP FUNCTION gateway_remember, gateway_admit, gateway_finish_all, gateway_finish; DROP TYPE gateway_answer"
         ),
     ]

@@ -34,12 +34,8 @@ UPDATE tracking_run SET loop_detected = loop_detected OR %(is_loop)s, budget_exc
                 THEN 'killed' ELSE status END
 WHERE team_id = %(team)s AND (external_id = %(run)s::text OR trace_id = %(trace)s::uuid) RETURNING 1;
 
--- finish: what the call cost, for its budgets and for its run.
-SELECT s.outcome, s.output_tokens, s.held_usd, s.held_tokens, s.budget_id, s.budget_name, s.budget_subject, s.budget_mode,
-       s.limit_usd, s.limit_tokens, s.spent_usd, s.budget_held_usd, s.spent_tokens, s.budget_held_tokens,
-       s.starts_at, s.ends_at, s.may_wait, s.free_at
-FROM gateway_finish(%(team)s, %(run)s, %(id)s, %(usd)s::numeric, %(tokens)s::bigint, %(is_estimated)s, %(detail)s::jsonb) s,
-  ledger_commit(%(commit)s);
+-- finish: what calls cost, for their budgets and for their runs.
+SELECT gateway_finish_all(%(calls)s::jsonb), ledger_commit(%(commit)s);
 
 -- refuse: note a call that was not made; of a budget's first refusal in its window somebody is told.
 WITH told AS (

@@ -75,6 +75,31 @@ BEGIN
   RETURN answer;
 END $$;
 
+-- The same of several calls {team, run, id, usd, tokens, is_estimated, detail}, in one transaction: what they touch is
+-- locked first, kind by kind and each kind in its order, as a call alone does it.
+CREATE FUNCTION gateway_finish_all(p_calls jsonb) RETURNS void LANGUAGE plpgsql AS $$
+DECLARE
+  c record;
+BEGIN
+  IF jsonb_array_length(p_calls) > 1 THEN
+    PERFORM 1 FROM (SELECT DISTINCT j.team, j.run FROM jsonb_to_recordset(p_calls) AS j(team bigint, run text) WHERE j.run <> '') k
+      JOIN tracking_runcontrol r ON r.team_id = k.team AND r.run = k.run
+      ORDER BY r.team_id, r.run FOR NO KEY UPDATE OF r;
+    PERFORM 1 FROM jsonb_to_recordset(p_calls) AS j(team bigint, id uuid)
+      JOIN tracking_reservation r ON r.team_id = j.team AND r.id = j.id
+      ORDER BY r.team_id, r.id FOR UPDATE OF r;
+    PERFORM 1 FROM tracking_budget_period p WHERE (p.team_id, p.budget_id, p.subject, p.starts_at) IN (
+        SELECT k.team_id, k.budget_id, k.subject, k.starts_at FROM jsonb_to_recordset(p_calls) AS j(team bigint, id uuid)
+        JOIN tracking_reservation r ON r.team_id = j.team AND r.id = j.id,
+        unnest(r.teams, r.budgets, r.subjects, r.starts) AS k(team_id, budget_id, subject, starts_at))
+      ORDER BY p.team_id, p.budget_id, p.subject, p.starts_at FOR UPDATE;
+  END IF;
+  FOR c IN SELECT * FROM jsonb_to_recordset(p_calls)
+      AS j(team bigint, run text, id uuid, usd numeric, tokens bigint, is_estimated boolean, detail jsonb) LOOP
+    PERFORM gateway_finish(c.team, c.run, c.id, c.usd, c.tokens, c.is_estimated, c.detail);
+  END LOOP;
+END $$;
+
 -- Move a run's memory of turns on, unless it moved meanwhile: then it is told, and nothing changes. Waits for no disk: what
 -- a crash takes is a turn that is not remembered.
 CREATE FUNCTION gateway_remember(p_team bigint, p_run text, p_version int, p_state jsonb, OUT is_kept boolean, OUT version int, OUT state jsonb)

@@ -6,9 +6,14 @@ FROM ledger_reserve(%(team)s, %(id)s, %(call)s::jsonb, %(base_usd)s::numeric, %(
   %(base_tokens)s::bigint, %(choices)s::int, %(wanted)s::bigint, %(floor)s::bigint, %(slice)s::bigint, %(lease_ms)s::int,
   %(detail)s::jsonb), ledger_commit(%(commit)s);
 
--- dispatch: the call is about to go out.
-UPDATE tracking_reservation SET dispatched_at = coalesce(dispatched_at, now())
-WHERE team_id = %(team)s AND id = %(id)s AND state = 0 RETURNING 1;
+-- dispatch: the calls are about to go out.
+WITH live AS (
+  SELECT r.team_id, r.id FROM tracking_reservation r
+  JOIN unnest(%(teams)s::bigint[], %(ids)s::uuid[]) AS k(team_id, id) USING (team_id, id)
+  WHERE r.state = 0 ORDER BY r.team_id, r.id FOR UPDATE OF r
+)
+UPDATE tracking_reservation r SET dispatched_at = coalesce(r.dispatched_at, now())
+FROM live WHERE r.team_id = live.team_id AND r.id = live.id RETURNING r.id;
 
 -- extend: let a hold grow.
 SELECT outcome, output_tokens, held_usd, held_tokens, budget_id, budget_name, budget_subject, budget_mode, limit_usd,

@@ -110,7 +110,7 @@ def mix(job: dict[str, Any], number: int) -> dict[str, int]:
             call = Call(team_id=team, models=("m",), **whose)
             do(charge(team, [Charge(call=call, at=now(), usd=Decimal("-0.002"), tokens=0)] * 2))
             continue
-        do(dispatch(team, id))
+        do(dispatch([team], [id]))
         end = rng.randrange(4)
         if end == 0:
             told[do(extend(team, id, usd=Decimal("0.01"), tokens=3, lease_ms=1000)).outcome] += 1
@@ -129,7 +129,7 @@ def fall_silent(job: dict[str, Any], number: int) -> str:
     id = UUID(job["id"])
     _hold(job["team"], id, job["usd"], lease_ms=job["lease_ms"])
     if job["is_sent"]:
-        do(dispatch(job["team"], id))
+        do(dispatch([job["team"]], [id]))
     say("silent")
     time.sleep(600)
     return "heard of"
@@ -147,7 +147,7 @@ def keep_journal(job: dict[str, Any], number: int) -> int:
             outcome = _until_answered(lambda id=id: _hold(job["team"], id, "0.02")).outcome
             if outcome is Outcome.REFUSED:
                 break
-            if _until_answered(lambda id=id: do(dispatch(job["team"], id))):
+            if _until_answered(lambda id=id: do(dispatch([job["team"]], [id]))):
                 say(f"sent {id}")
                 _until_answered(lambda id=id: do(settle(job["team"], id, Actual(usd=Decimal("0.01"), tokens=1))))
                 say(f"settled {id}")

@@ -120,7 +120,7 @@ class Machine(RuleBasedStateMachine):
 
     def dispatches(self, pick: int) -> None:
         id = self._held(pick)
-        assert perform(dispatch(self._team(id), id)) == self.model.dispatch(id)
+        assert bool(perform(dispatch([self._team(id)], [id]))) == self.model.dispatch(id)
 
     def extends(self, pick: int, more: D, more_tokens: int, lease: timedelta) -> None:
         id = self._held(pick)

@@ -52,7 +52,7 @@ def test_no_sum_is_endless_negative_or_no_number(team: Team, hold: Hold, bad: st
     make_budget(team, "5" if is_limited else None, limit_tokens=10_000)
     call = Call(team_id=team.pk, models=("m",))
     id, _ = hold()
-    perform(dispatch(team.pk, id))
+    perform(dispatch([team.pk], [id]))
     for most in (ceiling(bad), ceiling("0.1", bad, wanted=10)):
         refused(reserve(call, most, id=uuid4(), lease_ms=LEASE_MS))
     refused(extend(team.pk, id, usd=D(bad), tokens=1, lease_ms=LEASE_MS))
@@ -196,7 +196,7 @@ def test_an_archived_budget_binds_nobody_and_its_holds_end_as_ever(team: Team, h
     perform(settle(team.pk, ids[0], Actual(usd=D(9), tokens=1)))
     perform(release(team.pk, ids[1]))
     for id in ids[2:3]:
-        perform(dispatch(team.pk, id))
+        perform(dispatch([team.pk], [id]))
     run_out()
     assert sweep() == {"expired": 1, "released": 2}
     assert sums(budget) == (D("9.2"), 0)
@@ -211,7 +211,7 @@ def test_holds_of_a_team_that_is_gone_are_closed_all_the_same(team: Team, other_
     call = Call(team_id=gone.pk, models=("m",))
     ids = [hold(call, ceiling("0.3"))[0] for _ in range(3)]
     for id in ids[:2]:
-        perform(dispatch(gone.pk, id))
+        perform(dispatch([gone.pk], [id]))
     rows("DELETE FROM tracking_budget WHERE team_id = %s", gone.pk)
     rows("DELETE FROM tracking_team WHERE id = %s", gone.pk)
     assert perform(settle(gone.pk, ids[0], Actual(usd=D("0.6"), tokens=1))).outcome is Outcome.SETTLED

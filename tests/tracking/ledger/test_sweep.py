@@ -34,7 +34,7 @@ def test_all_whose_lease_ran_out_are_closed(team: Team, hold: Callable[..., Any]
     budget = make_budget(team, "10")
     ids = [hold()[0] for _ in range(4)]
     for id in ids[:3]:
-        perform(dispatch(team.pk, id))
+        perform(dispatch([team.pk], [id]))
     run_out()
     assert perform(renew([team.pk], [ids[0]], lease_ms=60_000)) == {ids[0]}
     assert sweep() == {"expired": 2, "released": 1}
@@ -62,7 +62,7 @@ def test_a_sweep_is_bounded_and_the_next_goes_on(team: Team, hold: Callable[...,
 def test_a_hold_that_cannot_be_closed_is_told_of_and_keeps_no_other(team: Team, hold: Callable[..., Any]) -> None:
     budget = make_budget(team, None, limit_tokens=2**62)
     bad, _ = hold()
-    perform(dispatch(team.pk, bad))
+    perform(dispatch([team.pk], [bad]))
     rows("UPDATE tracking_budget_period SET spent_tokens = 9223372036854775800")  # no room for its tokens
     other = make_budget(team, "1", name="other", scope_kind="agent", scope_id="a")
     rows("UPDATE tracking_budget SET archived_at = now() WHERE id = %s", budget.pk)

@@ -126,7 +126,7 @@ def _run_out(id):
 def test_the_first_verb_wins_and_late_truth_is_entered(team, hold, first, then, outcome, spent):
     budget = make_budget(team, "1")
     id, _ = hold(of=ceiling("0.3"))
-    perform(dispatch(team.pk, id))
+    perform(dispatch([team.pk], [id]))
     VERBS[first](team, id)
     for expected in (outcome, "already"):
         assert VERBS[then](team, id) == expected
@@ -145,7 +145,7 @@ def test_a_call_that_never_went_out_costs_nothing(team, hold):
 def test_a_call_nobody_told_of_is_spent_whole_and_marked(team, hold):
     budget = make_budget(team, "1")
     id, _ = hold(of=ceiling("0.3"))
-    assert perform(dispatch(team.pk, id)) is True
+    assert perform(dispatch([team.pk], [id])) == {id}
     assert _run_out(id) == "expired"
     assert sums(budget) == (D("0.3"), 0)
     assert LedgerEntry.objects.get().is_estimated

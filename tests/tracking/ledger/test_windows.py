@@ -112,7 +112,7 @@ def test_a_new_day_has_its_money_and_a_call_under_way_stays_in_the_old(hold: Cal
     old, new = utc("2026-03-28 23:00"), utc("2026-03-29 22:00")
     set_clock(new - timedelta(seconds=1))
     id, _ = hold(call, ceiling("0.9"))
-    perform(dispatch(team.pk, id))
+    perform(dispatch([team.pk], [id]))
     assert hold(call, ceiling("0.2"))[1].outcome is Outcome.REFUSED
     set_clock(new)
     assert hold(call, ceiling("0.8"))[1].outcome is Outcome.HELD
@@ -145,7 +145,7 @@ def test_no_verb_tells_the_time() -> None:
     """But a charge, which says when its call was."""
     id, call = Budget(name="x").pk, Call(team_id=1, models=("m",))
     told = [
-        verbs.reserve(call, ceiling(), id=id, lease_ms=LEASE_MS), verbs.dispatch(1, id), verbs.release(1, id), verbs.expire(),
+        verbs.reserve(call, ceiling(), id=id, lease_ms=LEASE_MS), verbs.dispatch([1], [id]), verbs.release(1, id), verbs.expire(),
         verbs.extend(1, id, usd=D(1), tokens=1, lease_ms=LEASE_MS), verbs.renew([1], [id], lease_ms=LEASE_MS),
         verbs.settle(1, id, Actual(usd=D(1), tokens=1)),
     ]  # fmt: skip

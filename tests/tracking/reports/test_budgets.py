@@ -49,7 +49,7 @@ def through(team: Team, usd: str, held: str = "0.5", **call: Any) -> UUID:
     """A call of the gateway's that cost so much."""
     id = uuid4()
     perform(reserve(Call(team_id=team.pk, **call), ceiling(held), id=id, lease_ms=LEASE_MS))
-    perform(dispatch(team.pk, id))
+    perform(dispatch([team.pk], [id]))
     perform(settle(team.pk, id, Actual(usd=D(usd), tokens=10)))
     return id
 
