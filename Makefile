@@ -4,6 +4,8 @@
 PYTHON ?= $(shell for p in python3 python3.14 python3.13 python3.12 python3.11; do \
 	$$p -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && { echo $$p; exit; }; done; echo python3)
 RUN = .venv/bin/python
+AT_ONCE ?= 2
+PYTEST = $(RUN) -m pytest -n $(AT_ONCE) --dist loadfile --no-loadscope-reorder
 # The supervisor ends with the make that started it, however that ends.
 STARTED_BY_MAKE = WFLO_STOP_WITH_PARENT=1
 
@@ -16,7 +18,7 @@ dev:
 
 test: dev  ## every test, on stores of its own
 	@$(RUN) -m tests.chromium
-	@$(RUN) -m pytest
+	@$(PYTEST)
 
 test-clients: dev  ## the makers' newest clients, of Python and Node, in .clients, against a running gateway
 	@$(RUN) -m venv .clients/python
@@ -34,7 +36,7 @@ lint: dev
 check: lint  ## lint, types, layers, migrations, tests
 	@$(RUN) -m tests.stack manage.py makemigrations --check --dry-run
 	@$(RUN) -m tests.chromium
-	@$(RUN) -m pytest
+	@$(PYTEST)
 
 bench: dev  ## the figures of docs/figures.md, measured here
 	@$(RUN) -m bench

@@ -1,7 +1,7 @@
 """PostgreSQL and Redis for the tests: a pytest plugin (``-p tests.stack``), and a way to run one command beside them.
 
 ``python -m tests.stack manage.py check`` runs that with the addresses set. Where WFLO_DATABASE_URL and WFLO_REDIS_URL
-are set, those are used and nothing is started.
+are set, those are used and nothing is started. With ``-n 2`` (pytest-xdist) each process takes stores of its own.
 """
 
 from __future__ import annotations
@@ -66,13 +66,17 @@ services = Services()
 
 
 @pytest.hookimpl(wrapper=True)
-def pytest_load_initial_conftests() -> Generator[None, None, None]:
+def pytest_load_initial_conftests(early_config: pytest.Config) -> Generator[None, None, None]:
     """Before pytest-django reads the settings, which is at this hook too."""
     os.environ.setdefault("WFLO_ENV", "test")
-    try:
-        services.start()
-    except devstack.StackError as error:
-        raise pytest.UsageError(str(error)) from error
+    deals_out = early_config.known_args_namespace.numprocesses and "PYTEST_XDIST_WORKER" not in os.environ
+    if deals_out and os.environ.get("WFLO_DATABASE_URL"):
+        raise pytest.UsageError("Tests side by side need stores of their own: unset WFLO_DATABASE_URL, or say make test AT_ONCE=0.")
+    if not deals_out:
+        try:
+            services.start()
+        except devstack.StackError as error:
+            raise pytest.UsageError(str(error)) from error
     return (yield)
 
 
