@@ -71,7 +71,9 @@ def pytest_load_initial_conftests(early_config: pytest.Config) -> Generator[None
     os.environ.setdefault("WFLO_ENV", "test")
     deals_out = early_config.known_args_namespace.numprocesses and "PYTEST_XDIST_WORKER" not in os.environ
     if deals_out and os.environ.get("WFLO_DATABASE_URL"):
-        raise pytest.UsageError("Tests side by side need stores of their own: unset WFLO_DATABASE_URL, or say make test AT_ONCE=0.")
+        raise pytest.UsageError(
+            "Tests side by side need stores of their own: unset WFLO_DATABASE_URL, or say make test AT_ONCE=0."
+        )
     if not deals_out:
         try:
             services.start()
