@@ -14,6 +14,8 @@ WfloServerError
  │    ├── GuardRefused     400  the prompt or the answer holds a secret
  │    ├── ModelNotAllowed  403
  │    ├── TeamNotActive    403 or 429
+ │    ├── OutOfCredits     403
+ │    ├── JobEnded         409
  │    ├── BudgetExceeded   429
  │    ├── LoopDetected     429
  │    ├── RunKilled        429
@@ -149,6 +151,20 @@ class TeamNotActive(Refused):
 
     code = "team_not_active"
     status = 403
+
+
+class OutOfCredits(Refused):
+    """Insufficient credits."""
+
+    code = "insufficient_credits"
+    status = 403
+
+
+class JobEnded(Refused):
+    """The job has ended; nothing more is done in it."""
+
+    code = "job_ended"
+    status = 409
 
 
 class BudgetExceeded(Refused):

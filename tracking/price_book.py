@@ -94,10 +94,13 @@ class PriceBook:
 
     def find(self, team_id: int, model: str, provider: str | None, at: datetime) -> Entry | None:
         """The price row of a call made at that moment, or None: unpriced."""
-        for entry in self._fresh().candidates(team_id, model, provider):
-            if entry.valid_from <= at:
-                return entry
-        return None
+        return _first(self._fresh().candidates(team_id, model, provider), at)
+
+    def find_anew(self, team_id: int, model: str, provider: str | None, at: datetime) -> Entry | None:
+        """The same by the table as it is now, whoever else is looking at it. Before something is called unpriced."""
+        with self._lock:
+            self._check_at = 0.0
+            return _first(self._checked().candidates(team_id, model, provider), at)
 
     def rates(self, team_id: int, model: str, provider: str | None, at: datetime) -> Rates | None:
         """The rates of a call made at that moment, off-peak hours heeded; None when the model has no price."""
@@ -142,6 +145,10 @@ class PriceBook:
             self._check_at = time.monotonic() + settings.LIMITS["price_check_seconds"]
             log.warning("prices could not be checked, the ones in memory are used: %s", error)
         return shelf
+
+
+def _first(entries: Iterable[Entry], at: datetime) -> Entry | None:
+    return next((entry for entry in entries if entry.valid_from <= at), None)
 
 
 def _version() -> tuple[int, int]:

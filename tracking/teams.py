@@ -6,6 +6,7 @@ decided at the doors (``dashboards.access``, key scopes); the rules here are tho
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import IntEnum
 from typing import Any
@@ -120,8 +121,13 @@ def member_of(team: Team, membership_id: int) -> Membership:
 # --- teams ----------------------------------------------------------------------------------------------------------
 
 
-def create_organization(name: str, *, actor: Actor) -> Organization:
-    organization = Organization(name=_one_line(name), slug=_free_slug(Organization, name))
+def create_organization(
+    name: str, *, actor: Actor, slug: str = "", metadata: Mapping[str, Any] | None = None
+) -> Organization:
+    """Under a short name that is free, or under ``slug``. Raises Invalid naming the field."""
+    organization = Organization(
+        name=_one_line(name), slug=slug or _free_slug(Organization, name), metadata=dict(metadata or {})
+    )
     with transaction.atomic():
         _save(organization)
         audit.record(
@@ -142,8 +148,13 @@ def create_team(
     actor: Actor,
     time_zone: str = "UTC",
     is_demo: bool = False,
+    slug: str = "",
+    metadata: Mapping[str, Any] | None = None,
 ) -> Team:
-    """Raises Invalid naming the field; also when the organization has LIMITS["teams_per_organization"]."""
+    """Under a short name that is free, or under ``slug``.
+
+    Raises Invalid naming the field; also when the organization has LIMITS["teams_per_organization"].
+    """
     with transaction.atomic():
         Organization.objects.select_for_update(no_key=True).get(pk=organization.pk)
         if organization.teams.count() >= settings.LIMITS["teams_per_organization"]:
@@ -153,9 +164,10 @@ def create_team(
         team = Team(
             organization=organization,
             name=_one_line(name),
-            slug=_free_slug(Team, name),
+            slug=slug or _free_slug(Team, name),
             time_zone=time_zone,
             is_demo=is_demo,
+            metadata=dict(metadata or {}),
         )
         _save(team)
         audit.record(actor, team, "team.create", "team", team.pk, after={"name": team.name})
@@ -171,6 +183,16 @@ def change_team(team: Team, *, name: str, time_zone: str, actor: Actor) -> None:
         _change(team, {"name": _one_line(name), "time_zone": time_zone}, "team.change", actor)
         if moves:
             budgets.reopen(team, Hand(actor))
+
+
+def set_status(team: Team, status: Team.Status, *, actor: Actor) -> None:
+    """Whether calls are made for the team. Other processes know within LIMITS["key_cache_seconds"]."""
+    _change(team, {"status": Team.Status(status)}, "team.status", actor)
+
+
+def describe(team: Team, *, name: str, metadata: Mapping[str, Any], actor: Actor) -> None:
+    """Its name, and what whoever made it says of it. Raises Invalid naming the field."""
+    _change(team, {"name": _one_line(name), "metadata": dict(metadata)}, "team.change", actor)
 
 
 def set_retention(

@@ -20,6 +20,7 @@ from tracking.gateway import api as gateway  # noqa: E402  models are ready only
 from tracking.gateway import count_tokens_api, models_api, responses_api, runs_door  # noqa: E402
 from tracking.ingest import api as ingest  # noqa: E402
 from tracking.ingest.body import Receive, Scope, Send  # noqa: E402
+from tracking.saas import calls_door  # noqa: E402
 from wflo_site import static_files  # noqa: E402
 from wflo_site.django_door import DjangoDoor  # noqa: E402
 
@@ -59,6 +60,8 @@ BELOW = {
 
 def _below(path: str) -> Door | None:
     """The door of everything below an address."""
+    if path.startswith("/api/jobs/"):
+        return calls_door.door_of(path)
     return next((door for start, door in BELOW.items() if path.startswith(start)), None)
 
 

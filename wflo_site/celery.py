@@ -120,6 +120,11 @@ app.conf.update(
             "schedule": crontab(minute="27"),
             "options": {"expires": 30 * 60},
         },
+        "refill credits": {
+            "task": "tracking.tasks.refill_credits",
+            "schedule": timedelta(minutes=1),
+            "options": {"expires": 60},
+        },
         "clear kept responses": {
             "task": "tracking.tasks.clear_kept_responses",
             "schedule": crontab(hour="3", minute="47"),

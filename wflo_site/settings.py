@@ -105,6 +105,9 @@ LIMITS: dict[str, int] = {
     "gateway_idle_seconds": 120,
     "gateway_stream_seconds": 1_800,
     "gateway_output_tokens": 16_384,  # held for a call that names no cap, where a budget applies
+    "job_metadata_bytes": 10 * 2**10,
+    "job_error_characters": 10_000,
+    "job_model_groups": 50,  # told of one job
     "gateway_floor_tokens": 16,  # fewer are not worth a call
     "gateway_messages": 5_000,
     "responses_kept_days": 30,  # by OpenAI; later nobody can go on from them

@@ -8,12 +8,14 @@ from django.urls import include, path
 
 from wflo_site.api import api
 from wflo_site.health import detailed, health, ready
+from wflo_site.saas import api as saas
 
 admin.site.login = secure_admin_login(admin.site.login)  # type: ignore[method-assign]  # one sign-in page, its limits
 
 urlpatterns = [
     path("admin/", admin.site.urls),
     path("api/", api.urls),
+    path("api/", saas.urls),
     path("health", health),
     path("health/ready", ready),
     path("health/detailed", detailed),

@@ -15,6 +15,6 @@ rows, so whatever dies, somebody goes on: things are told at least once, each un
 from __future__ import annotations
 
 from tracking.alerts.events import notify
-from tracking.alerts.standing import acknowledge, open_once, resolve
+from tracking.alerts.standing import acknowledge, open_once, resolve, resolve_key
 
-__all__ = ["acknowledge", "notify", "open_once", "resolve"]
+__all__ = ["acknowledge", "notify", "open_once", "resolve", "resolve_key"]

@@ -182,7 +182,7 @@ def _number(value: Any) -> float | None:
 
 async def _stream(receive: Receive, send: Send, begun: Begun) -> None:
     gone = asyncio.Event()
-    watching = asyncio.ensure_future(_left(receive, gone))
+    watching = asyncio.ensure_future(left(receive, gone))
     headers = [*_SSE, *_named(begun)]
     pieces, tape = call.relay(begun, gone), kept_answers.tape(begun.asked)
     try:
@@ -203,7 +203,8 @@ async def _stream(receive: Receive, send: Send, begun: Begun) -> None:
         kept_answers.keep_tape(tape, headers, is_whole=is_whole)
 
 
-async def _left(receive: Receive, gone: asyncio.Event) -> None:
+async def left(receive: Receive, gone: asyncio.Event) -> None:
+    """Sets ``gone`` when the client hangs up."""
     while True:
         message = await receive()
         if message["type"] == "http.disconnect":

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Awaitable, Callable
 from dataclasses import dataclass, field, replace
 from decimal import Decimal
 
@@ -57,6 +57,7 @@ class Begun:
     provider_ns: int = 0  # spent waiting for the provider
     failed: list[str] = field(default_factory=list)  # deployments that were tried before
     passed: Passed | None = None  # its circuit's leave
+    on_close: Callable[[Bill, str], Awaitable[None]] | None = None  # told what a stream came to, and what went wrong
 
     @property
     def overhead_ms(self) -> float:
@@ -420,7 +421,9 @@ class _Stream:
     async def _closed(self) -> None:
         await self._remember()
         await self.begun.upstream.close()
-        await _close(self.begun, self.reader.end(), error=self.error, notes=self.notes)
+        owed = await _close(self.begun, self.reader.end(), error=self.error, notes=self.notes)
+        if self.begun.on_close is not None:
+            await self.begun.on_close(owed, self.error)
 
 
 def _payable(budget: Standing | None, each_usd: Decimal, choices: int) -> int:

@@ -39,10 +39,10 @@ class Priced:
 async def price_of(team_id: int, route: Route) -> Priced:
     """Prices live in memory; now and then, and before a model is called unpriced, the table is looked at, in a thread."""
     at = datetime.now(UTC)
-    entry = book.find(team_id, route.name, route.provider, at) if book.is_fresh else None
+    asked = (team_id, route.name, route.provider, at)
+    entry = book.find(*asked) if book.is_fresh else await asyncio.to_thread(book.find, *asked)
     if entry is None:
-        book.expire()
-        entry = await asyncio.to_thread(book.find, team_id, route.name, route.provider, at)
+        entry = await asyncio.to_thread(book.find_anew, *asked)
     return Priced(entry, None if entry is None else entry.rates.at(at))
 
 

@@ -2,23 +2,21 @@
 
 from __future__ import annotations
 
-import asyncio
 import base64
 import binascii
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
 from urllib.parse import parse_qs
 
 import orjson
 from django.conf import settings
-from django.db import Error as DatabaseError
-from django.db import close_old_connections
 
 from tracking import run_control
-from tracking.errors import Invalid, Unavailable
+from tracking.errors import Invalid
 from tracking.gateway import api
 from tracking.gateway.dialects import CHAT
+from tracking.gateway.threads import in_thread
 from tracking.ingest import body
 from tracking.ingest.answers import MethodNotAllowed, send_bytes
 from tracking.ingest.body import JSON, InFlight, Receive, Scope, Send, Stream
@@ -44,11 +42,11 @@ async def runs(scope: Scope, receive: Receive, send: Send) -> None:
             raise MethodNotAllowed(f"This address takes {'POST' if action else 'GET'} only.")
         if action:
             asked = await _asked(stream, headers)
-            answer = await _in_thread(lambda: _act(caller, name, action, asked))
+            answer = await in_thread(lambda: _act(caller, name, action, asked))
         elif name:
-            answer = await _in_thread(lambda: _shown(run_control.control(_team(caller), name)))
+            answer = await in_thread(lambda: _shown(run_control.control(_team(caller), name)))
         else:
-            answer = await _in_thread(lambda: _page(caller, _query(scope)))
+            answer = await in_thread(lambda: _page(caller, _query(scope)))
     except Exception as error:
         await api.refuse(send, CHAT, error)
         return
@@ -76,18 +74,6 @@ async def _asked(stream: Stream, headers: Mapping[bytes, bytes]) -> dict[str, An
     if not isinstance(asked, dict) or not isinstance(asked.get("reason", ""), str):
         raise Invalid('The body is an object with "reason", which is text.', field="reason")
     return asked
-
-
-async def _in_thread(work: Callable[[], dict[str, Any]]) -> dict[str, Any]:
-    def done() -> dict[str, Any]:
-        try:
-            return work()
-        except DatabaseError as error:
-            raise Unavailable from error
-        finally:
-            close_old_connections()
-
-    return await asyncio.to_thread(done)
 
 
 def _act(caller: Caller, name: str, action: str, asked: dict[str, Any]) -> dict[str, Any]:

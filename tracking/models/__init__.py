@@ -3,6 +3,7 @@
 from tracking.models.alerts import Alert, AlertRule, Delivery, Destination
 from tracking.models.budgets import Budget, BudgetPeriod, LedgerEntry, LedgerRow, Reservation
 from tracking.models.catalog import Price, PriceChange, Repricing
+from tracking.models.credits import CreditAccount, CreditEntry
 from tracking.models.gateway import (
     CacheDay,
     Circuit,
@@ -15,6 +16,7 @@ from tracking.models.gateway import (
     RunControl,
     StoredResponse,
 )
+from tracking.models.jobs import Job, JobCall
 from tracking.models.runs import Agent, Payload, Run, Span
 from tracking.models.teams import ApiKey, AuditEntry, Membership, Organization, Team, User
 from tracking.models.usage import Usage, UsageDelta
@@ -29,9 +31,13 @@ __all__ = [
     "BudgetPeriod",
     "CacheDay",
     "Circuit",
+    "CreditAccount",
+    "CreditEntry",
     "Delivery",
     "Deployment",
     "Destination",
+    "Job",
+    "JobCall",
     "KeptAnswer",
     "LedgerEntry",
     "LedgerRow",

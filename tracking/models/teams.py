@@ -69,6 +69,7 @@ class Organization(models.Model):
     owners: models.ManyToManyField[User, Any] = models.ManyToManyField(
         User, related_name="owned_organizations", blank=True
     )
+    metadata = models.JSONField(default=dict, blank=True)  # whoever made it says what they like
     created_at = models.DateTimeField(auto_now_add=True)
 
     def __str__(self) -> str:
@@ -117,6 +118,7 @@ class Team(models.Model):
     run_minutes_max = models.PositiveIntegerField(null=True, blank=True)
     run_idle_minutes_max = models.PositiveIntegerField(null=True, blank=True)
     rpm_max = models.PositiveIntegerField(null=True, blank=True)  # calls of all keys a minute
+    metadata = models.JSONField(default=dict, blank=True)
     is_demo = models.BooleanField(default=False)
     created_at = models.DateTimeField(auto_now_add=True)
 
