@@ -78,6 +78,7 @@ def create_group(request: HttpRequest, body: NewGroup) -> dict[str, Any]:
         "display_name": body.display_name or "",
         "description": body.description or "",
         "deployments": _deployments(body.models),
+        "teams": [],
     }
     return _group_json(catalog.make_group(None, given, hand=hand_of(request)))
 
