@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from django.urls import include, path
 
-from dashboards.views import agents, alerts, costs, demo, home, onboarding, palette, periods, prices
+from dashboards.views import agents, alerts, costs, credits, demo, home, onboarding, palette, periods, prices
 
 urlpatterns = [
     path("", include("dashboards.people_urls")),
@@ -18,6 +18,10 @@ urlpatterns = [
     path("agents/<path:name>", agents.agent, name="agent"),
     path("costs", costs.explorer, name="costs"),
     path("costs.csv", costs.csv, name="costs_csv"),
+    path("credits", credits.page, name="credits"),
+    path("credits/begin", credits.begin, name="credits_begin"),
+    path("credits/add", credits.add, name="credits_add"),
+    path("credits/change", credits.change, name="credits_change"),
     path("demo", demo.load, name="demo"),
     path("demo/state", demo.state, name="demo_state"),
     path("demo/delete", demo.delete, name="demo_delete"),

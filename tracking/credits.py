@@ -186,6 +186,15 @@ def set_refill(
     return account
 
 
+def set_terms(
+    team: Team, *, has_refill: bool, refill_amount: object, refill_period: object, actor: Actor, **settings: object
+) -> None:
+    """``change`` and ``set_refill``, both or neither. Raises as they do."""
+    with transaction.atomic():
+        change(team, actor=actor, **settings)
+        set_refill(team, enabled=has_refill, amount=refill_amount, period=refill_period or None, actor=actor)
+
+
 def refill_due(now: datetime | None = None) -> int:
     """Give the refills that are due, once each whoever else looks; how many. What a stopped clock missed is given once."""
     now = now or datetime.now(UTC)

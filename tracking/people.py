@@ -8,7 +8,6 @@ from django.contrib.auth import authenticate, password_validation
 from django.core.cache import cache
 from django.core.exceptions import ValidationError
 from django.db import IntegrityError, transaction
-from django.http import HttpRequest
 
 from tracking import audit, keys, teams
 from tracking.audit import Actor
@@ -23,11 +22,11 @@ TRIES, TRIES_SECONDS = 5, 300
 ROLES = {"owner": True, "admin": True, "user": False}
 
 
-def sign_in(request: HttpRequest, email: str, password: str) -> tuple[User, str, datetime]:
+def sign_in(email: str, password: str) -> tuple[User, str, datetime]:
     """(who, a key that acts as an operator's, when it ends). Raises Unauthenticated, RateLimited, NotAllowed."""
     email = email.strip().lower()
     _demand_tries(email)
-    user = authenticate(request, username=email, password=password)
+    user = authenticate(username=email, password=password)
     if not isinstance(user, User):
         raise Unauthenticated("The address or the password is wrong.")
     if not user.is_superuser:

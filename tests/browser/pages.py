@@ -32,6 +32,7 @@ PAGES = (
     PageOf("prices", "/prices"),
     PageOf("prices, all", "/prices?list=all"),
     PageOf("price of a model", "/prices?model=gpt-4o"),
+    PageOf("credits", "/credits"),
     PageOf("onboarding", "/onboarding"),
     PageOf("alerts", "/alerts"),
     PageOf("alerts, all", "/alerts?state=all"),

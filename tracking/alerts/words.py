@@ -177,9 +177,10 @@ def _circuit(facts: Mapping[str, Any], alert: Told) -> Words:
 def _credit(facts: Mapping[str, Any], alert: Told) -> Words:
     left, of = read_number(facts.get("left")), read_number(facts.get("of"))
     if left is not None and left <= 0:
-        return Words("No credits are left", "", "New jobs are refused until credits are added.")
+        return Words("No credits are left", "", "New jobs are refused until credits are added.", "/credits")
     have = f"{plain(left)} of {plain(of)} left" if left is not None and of else ""
-    return Words("Credits run low", as_sentence(have), "Add credits before they are gone; then jobs are refused.")
+    todo = "Add credits before they are gone; then jobs are refused."
+    return Words("Credits run low", as_sentence(have), todo, "/credits")
 
 
 def _unpriced(facts: Mapping[str, Any], alert: Told) -> Words:

@@ -24,7 +24,7 @@ from tracking.gateway.routing import Route
 from tracking.gateway.together import Together
 from tracking.ingest import writer
 from tracking.ingest.batch import Batch, Receipt
-from tracking.ingest.charges import GATEWAY
+from tracking.ingest.counting import GATEWAY
 from tracking.ledger import verbs
 from tracking.ledger.verbs import Commit, Statement
 from tracking.sql import statements

@@ -23,7 +23,6 @@ from tracking.ledger.calls import Call, Charge
 from tracking.sql import statements
 from tracking.usage.deltas import HOUR_US, MEASURES, Cell, Measures
 
-GATEWAY = "wflo-gateway"  # the convention of spans whose cost is in the ledger
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 QUARTER_US = HOUR_US // 4  # days begin on a quarter of an hour wherever they do
 

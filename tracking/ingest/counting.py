@@ -23,6 +23,7 @@ CALLS = frozenset({Kind.LLM, Kind.EMBEDDING, Kind.RERANKER, Kind.TOOL})
 BARRIERS = frozenset(
     {Kind.AGENT, Kind.TOOL, Kind.LLM, Kind.EMBEDDING, Kind.RETRIEVER, Kind.GUARDRAIL, Kind.RERANKER, Kind.EVALUATOR}
 )
+GATEWAY = "wflo-gateway"  # Wflo's own: each of its spans is a call it made
 ACCOUNTING = "ag2-accounting"
 LITELLM_RAW = "litellm-raw"  # what a provider was sent and answered: counts where no better report is round it
 LOGFIRE_STREAM = "logfire-stream"  # the log at the end of a stream: begins where the call's own span ended
@@ -217,6 +218,9 @@ def _one_response(group: list[SpanFacts]) -> set[int]:
     dropped: set[int] = set()
     kept = group[0]
     for call in group[1:]:
+        if kept.convention == call.convention == GATEWAY:
+            kept = call
+            continue
         is_told_otherwise = kept.convention != call.convention  # one library tells a call once
         if _overlap(kept, call) or (
             is_told_otherwise and call.kind is not Kind.TOOL and _same_tokens_or_unknown(kept, call)

@@ -10,8 +10,9 @@ from typing import Any
 
 from tracking.ingest import counting
 from tracking.ingest.charge import charge
-from tracking.ingest.charges import GATEWAY, Moves
+from tracking.ingest.charges import Moves
 from tracking.ingest.copying import moment, money
+from tracking.ingest.counting import GATEWAY
 from tracking.ingest.shares import (
     Rest,
     RunDims,

@@ -56,7 +56,7 @@ def setup(request: HttpRequest, body: NewUser) -> dict[str, Any]:
 
 @router.post("/admin-users/login", auth=None, summary="A key that ends by itself, for an administrator")
 def login(request: HttpRequest, body: Credentials) -> dict[str, Any]:
-    user, text, until = people.sign_in(request, body.email, body.password)
+    user, text, until = people.sign_in(body.email, body.password)
     return {
         "access_token": text,
         "token_type": "bearer",

@@ -169,6 +169,12 @@ def test_a_tool_run_again_for_the_same_request_ran_twice() -> None:
     assert counted(*again) == [1, 2]
 
 
+def test_calls_of_our_own_gateway_are_all_calls_though_a_server_names_all_its_answers_alike() -> None:
+    both = [fact(n, None, call_key=7, at=1, tokens=4, convention="wflo-gateway") for n in (1, 2)]
+    assert counted(*both) == [1, 2]
+    assert counted(both[0], fact(2, None, call_key=7, at=1, tokens=4)) in ([1], [2]), "told by a program's library too"
+
+
 def test_a_step_belongs_to_the_nearest_agent_above_it() -> None:
     verdicts = count(
         [

@@ -21,7 +21,7 @@ from tests.tracking.ledger.conftest import LEASE_MS, ceiling
 from tests.tracking.reports.past import a_priced_store
 from tracking import teams
 from tracking.audit import SYSTEM
-from tracking.ingest.charges import GATEWAY
+from tracking.ingest.counting import GATEWAY
 from tracking.ingest.write import write
 from tracking.ingest.writer import Store, connect
 from tracking.ledger import budgets
