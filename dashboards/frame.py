@@ -46,6 +46,7 @@ LOOK = (
 ALERTS = "/alerts"
 OPERATE = (
     Place("Alerts", ALERTS, "alerts", "l"),
+    Place("Loops", "/loops", "loop", "o", is_first=False),
     Place("Prices", "/prices", "prices", "p"),
     Place("Credits", "/credits", "credits", "d", is_first=False),
     Place("Settings", "/settings", "admin", "s", is_first=False),

@@ -5,7 +5,7 @@ from __future__ import annotations
 from allauth.socialaccount.providers.openid_connect.views import callback
 from django.urls import path, re_path
 
-from dashboards.views import account, settings, settings_alerts, settings_data, settings_keys
+from dashboards.views import account, settings, settings_alerts, settings_data, settings_keys, settings_limits
 
 urlpatterns = [
     path("login", account.sign_in, name="account_login"),
@@ -48,6 +48,8 @@ urlpatterns = [
     path("settings/alerts/<uuid:destination_id>/mute", settings_alerts.mute, name="settings_alerts_mute"),
     path("settings/alerts/<uuid:destination_id>/secret", settings_alerts.new_secret, name="settings_alerts_secret"),
     path("settings/alerts/<uuid:destination_id>/remove", settings_alerts.remove, name="settings_alerts_remove"),
+    path("settings/limits", settings_limits.limits, name="settings_limits"),
+    path("settings/limits/change", settings_limits.change_limits, name="settings_limits_change"),
     path("settings/retention", settings_data.retention, name="settings_retention"),
     path("settings/retention/change", settings_data.change_retention, name="settings_retention_change"),
     path("settings/audit", settings_data.audit_log, name="settings_audit"),

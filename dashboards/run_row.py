@@ -21,9 +21,17 @@ REASON_CHARACTERS = 60
 _LANE_LOW_MS, _LANE_HIGH_MS = 100.0, 3_600_000.0
 
 
-def run_row(run: RunRow, *, columns: Collection[str], colours: Mapping[str, int], now: datetime) -> SafeString:
-    """One ``<tr>``. ``columns``: the chosen ones of ``views.runs.COLUMNS``; ``colours``: of the agents, by name."""
+def run_row(
+    run: RunRow, *, columns: Collection[str], colours: Mapping[str, int], now: datetime, may_kill: bool = False
+) -> SafeString:
+    """One ``<tr>``. ``columns``: the chosen ones of ``views.runs.COLUMNS``; ``colours``: of the agents, by name.
+    ``may_kill``: those that run can be ticked for it."""
     shown = status("looping" if run.loop_detected and run.is_running else run.status)
+    if may_kill and run.is_running:
+        shown = mark_safe(
+            f'<input type="checkbox" name="run" value="{run.id}" form="kill-runs" data-select'
+            f' aria-label="Tick {run.short_id}">{shown}'
+        )
     cells = [f'<td class="a-st">{shown}</td>', f'<td class="a-title">{_title(run, colours)}</td>']
     if "model" in columns:
         cells.append(f'<td class="a-tok">{_models(run)}</td>')

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from datetime import datetime
+from datetime import UTC, datetime
+from typing import Any
+from uuid import uuid4
 
 from django.core.management import call_command
 from django.test import Client
 
 from tracking import keys, teams
 from tracking.audit import SYSTEM
-from tracking.models import ApiKey, Membership, Organization, Team, User
+from tracking.models import ApiKey, Membership, Organization, Run, Team, User
 
 PASSWORD = "a long enough password"
 
@@ -42,6 +44,22 @@ def make_key(
 ) -> tuple[ApiKey, str]:
     """The key and its text."""
     return keys.mint(team, name=name, scopes=scopes, expires_at=expires_at, allowed_models=allowed_models, actor=SYSTEM)
+
+
+def make_run(team: Team, external_id: str, **fields: Any) -> Run:
+    """One that runs, with a single step and nothing spent yet; for tests of pages about runs rather than of spans."""
+    now = datetime.now(UTC)
+    fields = {
+        "status": Run.Status.RUNNING,
+        "origin": Run.Origin.SDK,
+        "name": external_id,
+        "title": external_id,
+        **fields,
+    }
+    return Run.objects.create(
+        team=team, id=uuid4(), trace_id=uuid4(), external_id=external_id, day=now.date(), title_rank=0, output="",
+        output_rank=0, started_at=now, last_seen_at=now, span_count=1, cost_usd=0, **fields,
+    )  # fmt: skip
 
 
 def empty_database() -> None:

@@ -24,6 +24,7 @@ from tracking.ledger import budgets
 from tracking.ledger.budgets import Hand
 from tracking.models import Membership, Organization, Team, User
 from tracking.sql import statements
+from wflo.loops import GATEWAY
 
 
 class Role(IntEnum):
@@ -193,6 +194,32 @@ def set_status(team: Team, status: Team.Status, *, actor: Actor) -> None:
 def describe(team: Team, *, name: str, metadata: Mapping[str, Any], actor: Actor) -> None:
     """Its name, and what whoever made it says of it. Raises Invalid naming the field."""
     _change(team, {"name": _one_line(name), "metadata": dict(metadata)}, "team.change", actor)
+
+
+def set_limits(
+    team: Team,
+    *,
+    loop_action: str,
+    loop_policy: Mapping[str, Any],
+    run_steps_max: int | None,
+    run_minutes_max: int | None,
+    run_idle_minutes_max: int | None,
+    rpm_max: int | None,
+    actor: Actor,
+) -> None:
+    """What is done about loops, and how much a run and the team may do (None: any). Raises Invalid naming the field."""
+    of_workflows = loop_policy.get("workflows", {})
+    own = {name: value for name, value in loop_policy.items() if name != "workflows"}
+    try:
+        for changes in (own, *(of_workflows.values() if isinstance(of_workflows, dict) else ())):
+            GATEWAY.changed(own).changed(changes)
+    except (ValueError, AttributeError) as error:
+        raise Invalid(f"The loop policy cannot be kept to: {error}.", field="loop_policy") from None
+    values = {
+        "loop_action": loop_action, "loop_policy": dict(loop_policy), "run_steps_max": run_steps_max,
+        "run_minutes_max": run_minutes_max, "run_idle_minutes_max": run_idle_minutes_max, "rpm_max": rpm_max,
+    }  # fmt: skip
+    _change(team, values, "limits.change", actor)
 
 
 def set_retention(

@@ -17,7 +17,7 @@ from django.shortcuts import render
 from django.views.decorators.http import require_GET
 
 from dashboards import waterfall
-from dashboards.access import team_for
+from dashboards.access import seat_for
 from dashboards.budget_cards import bar, nearest
 from dashboards.messages import cut, spoken, written
 from dashboards.span_card import raw_json, span_card
@@ -25,6 +25,7 @@ from tracking.errors import Invalid, NotFound
 from tracking.models import Team
 from tracking.reports import run as one_run
 from tracking.reports import spans as run_spans
+from tracking.reports.loops import loops_of
 from tracking.reports.run import Breakdown, Found
 from tracking.reports.run_ledger import run_ledger
 from tracking.reports.runs import RunRow, agent_colours, neighbours
@@ -32,6 +33,7 @@ from tracking.reports.span import find_span, run_contents
 from tracking.reports.span_tree import Place, costliest_path, step_numbers
 from tracking.reports.spans import ReadSpan, Tree
 from tracking.reports.transcript import first_error, transcript
+from tracking.teams import Role
 
 ROWS = 200  # read and drawn at first, and with every scroll
 AGENTS_IN_BAR = 6
@@ -81,7 +83,8 @@ def _asked(request: HttpRequest, reference: str) -> Asked:
 
 @require_GET
 def run(request: HttpRequest, reference: str) -> HttpResponse:
-    team = team_for(request)
+    seat = seat_for(request)
+    team = seat.team
     asked = _asked(request, reference)
     found = one_run.find_run(team.pk, reference)
     part = _part(request)
@@ -90,7 +93,7 @@ def run(request: HttpRequest, reference: str) -> HttpResponse:
         return render(request, f"dashboards/_run_{part}.html", context)
     linked = one_run.linked_runs(team.pk, found.run)
     shown = _in_order([found.run, *linked]) if asked.is_linked else [found.run]
-    context = _common(team, asked, found.run, linked, shown)
+    context = _common(team, asked, found.run, linked, shown) | {"may_kill": seat.role >= Role.MEMBER}
     if part == "head":
         context |= _head(team, found, shown)
         return render(request, "dashboards/_run_head.html", context, status=200 if found.run.is_running else 286)
@@ -118,6 +121,8 @@ def _in_order(runs: list[RunRow]) -> list[RunRow]:
 
 def _common(team: Team, asked: Asked, run: RunRow, linked: list[RunRow], shown: list[RunRow]) -> dict[str, Any]:
     return {
+        "team": team,
+        "here": f"/runs/{run.id}",
         "asked": asked,
         "run": run,
         "shown": shown,
@@ -149,6 +154,8 @@ def _head(team: Team, found: Found, shown: list[RunRow]) -> dict[str, Any]:
         "failure": failure,
         "failure_title": waterfall.title_of(failure) if failure else "",
         "failure_reference": failure.id if failure else "",
+        "loops": loops_of(team, run) if run.loop_detected else [],
+        "killed": one_run.killed(team.pk, run) if run.status == "killed" else None,
     }
 
 

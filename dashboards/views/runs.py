@@ -16,7 +16,7 @@ from django.shortcuts import redirect, render
 from django.views.decorators.http import require_GET
 
 from dashboards import numbers, periods
-from dashboards.access import team_for
+from dashboards.access import may, team_for
 from dashboards.csv_rows import csv_text
 from dashboards.periods import Period
 from dashboards.run_row import run_row
@@ -26,6 +26,7 @@ from tracking.reports import search
 from tracking.reports.run_facets import FACET_ROWS, Facet, RunFacets, excludes_most, run_facets
 from tracking.reports.run_filters import RunFilters, read_filters
 from tracking.reports.runs import ORDERS, RunRow, Sort, agent_colours, count_newer, read_sort, runs
+from tracking.teams import Role
 from tracking.usage.query import usage
 
 EXPORT_ROWS = 10_000
@@ -211,10 +212,14 @@ def _rows(request: HttpRequest, team: Team, asked: Asked, starters: Sequence[str
     found = page.runs if page else []
     now = datetime.now(UTC)
     colours = agent_colours(team.pk, [*starters, *(name for run in found for name in run.agents)])
+    may_kill = may(request, Role.MEMBER)
     return {
         "asked": asked,
         "period": asked.period,
-        "rows": [run_row(run, columns=asked.columns, colours=colours, now=now) for run in found],
+        "rows": [run_row(run, columns=asked.columns, colours=colours, now=now, may_kill=may_kill) for run in found],
+        "team": team,
+        "may_kill": may_kill,
+        "here": request.get_full_path(),
         "colours": colours,
         "next_cursor": page.next_cursor if page else None,
         "is_continued": cursor is not None,

@@ -29,6 +29,14 @@ ACTIONS = {
     "team.create": "created the team",
     "team.change": "changed the team",
     "retention.change": "changed what is kept",
+    "limits.change": "changed the limits",
+    "team.status": "changed the standing of the team",
+    "credits.open": "began credits of",
+    "credits.change": "changed the terms of credits of",
+    "credits.add": "added credits to",
+    "credits.refill": "changed the refill of",
+    "run.kill": "stopped the run",
+    "run.complete": "ended the run",
     "alert.acknowledge": "acknowledged the alert",
     "alert.resolve": "resolved the alert",
     "alert_rule.set": "set the rule",
@@ -114,7 +122,7 @@ def _older_than(request: HttpRequest) -> int | None:
 
 def _named(line: AuditLine) -> str:
     """The object by the name people know it by; none when it is the team of this very log."""
-    if line.action == "retention.change":
+    if line.action in ("retention.change", "limits.change", "team.status"):
         return ""
     facts = {**line.before, **line.after}
     return str(facts.get("email") or facts.get("name") or line.object_id)

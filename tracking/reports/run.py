@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from decimal import Decimal
 from typing import Any
 from uuid import UUID
@@ -13,6 +14,7 @@ from django.db import connection
 
 from tracking.codes import COST_ESTIMATED, COST_UNKNOWN, KIND_CODES
 from tracking.errors import NotFound
+from tracking.models import RunControl
 from tracking.reports.runs import COLUMNS, SELECT, RunRow, cost_status
 from wflo.spans import Kind
 
@@ -29,6 +31,15 @@ class Found:
 
     run: RunRow
     metadata: dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Killed:
+    """Who stopped a run, when and why."""
+
+    by: str
+    at: datetime | None
+    reason: str
 
 
 @dataclass(slots=True)
@@ -76,6 +87,15 @@ class Breakdown:
     by_agent: list[Share]
     by_model: list[Share]
     by_tool: list[Share]
+
+
+def killed(team_id: int, run: RunRow) -> Killed | None:
+    """None where nothing is written of it."""
+    names = [name for name in (run.external_id, run.trace_id.hex) if name]
+    row = (
+        RunControl.objects.filter(team_id=team_id, run__in=names).exclude(killed_at=None).order_by("killed_at").first()
+    )
+    return None if row is None else Killed(row.killed_by, row.killed_at, row.kill_reason)
 
 
 def find_run(team_id: int, reference: str) -> Found:

@@ -10,6 +10,7 @@
   const pill = (region) => region.querySelector("[data-live-pill]") || document.querySelector("[data-live-pill]");
 
   function isRead(region) {
+    if (region.querySelector("[data-select]:checked")) return true;
     if (pointer && region.contains(pointer) && pointer.closest("[data-row]")) return true;
     const selected = getSelection();
     if (selected && !selected.isCollapsed && region.contains(selected.anchorNode)) return true;

@@ -53,4 +53,16 @@
     const shown = document.querySelector(".facets").classList.toggle("shown");
     button.setAttribute("aria-expanded", String(shown));
   });
+
+  // runs that are ticked can be killed together
+  function ticked() {
+    const button = document.querySelector("[data-kill-ticked]");
+    if (!button) return;
+    const number = document.querySelectorAll("#runs-list [data-select]:checked").length;
+    button.hidden = !number;
+    button.querySelector("span").textContent = number === 1 ? "1 run" : `${number} runs`;
+  }
+  document.addEventListener("change", (event) => {
+    if (event.target.matches("#runs-list [data-select]")) ticked();
+  });
 })();
