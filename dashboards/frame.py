@@ -47,6 +47,7 @@ ALERTS = "/alerts"
 OPERATE = (
     Place("Alerts", ALERTS, "alerts", "l"),
     Place("Loops", "/loops", "loop", "o", is_first=False),
+    Place("Gateway", "/gateway", "flow", "w", is_first=False),
     Place("Prices", "/prices", "prices", "p"),
     Place("Credits", "/credits", "credits", "d", is_first=False),
     Place("Settings", "/settings", "admin", "s", is_first=False),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from django.urls import include, path
 
-from dashboards.views import agents, alerts, costs, credits, demo, home, onboarding, palette, periods, prices
+from dashboards.views import agents, alerts, costs, credits, demo, gateway, home, onboarding, palette, periods, prices
 
 urlpatterns = [
     path("", include("dashboards.people_urls")),
@@ -22,6 +22,13 @@ urlpatterns = [
     path("credits/begin", credits.begin, name="credits_begin"),
     path("credits/add", credits.add, name="credits_add"),
     path("credits/change", credits.change, name="credits_change"),
+    path("gateway", gateway.page, name="gateway"),
+    path("gateway/blocked", gateway.blocked, name="gateway_blocked"),
+    path("gateway/groups/save", gateway.save_group, name="gateway_group_save"),
+    path("gateway/groups/delete", gateway.delete_group, name="gateway_group_delete"),
+    path("gateway/circuits/reset", gateway.reset_circuit, name="gateway_circuit_reset"),
+    path("gateway/credentials/add", gateway.add_credential, name="gateway_credential_add"),
+    path("gateway/credentials/delete", gateway.delete_credential, name="gateway_credential_delete"),
     path("demo", demo.load, name="demo"),
     path("demo/state", demo.state, name="demo_state"),
     path("demo/delete", demo.delete, name="demo_delete"),

@@ -221,8 +221,8 @@ def _group_json(group: ModelGroup) -> dict[str, Any]:
 
 
 def _alias_json(alias: ModelAlias) -> dict[str, Any]:
-    provider, _, name = alias.target.rpartition("/")
-    rates = book.rates(0, name, provider or None, datetime.now(UTC))
+    provider, _, name = alias.target.partition("/")
+    rates = book.rates(0, name or provider, provider if name else None, datetime.now(UTC))
     return {
         "model_alias": alias.name,
         "actual_model": alias.target,
