@@ -33,7 +33,7 @@ class PageForm(forms.Form):
     def __init__(self, *args: Any, **options: Any) -> None:
         super().__init__(*args, **options)
         for field in self.fields.values():
-            if not isinstance(field.widget, forms.CheckboxSelectMultiple):
+            if not isinstance(field.widget, forms.CheckboxSelectMultiple | forms.CheckboxInput):
                 field.widget.attrs["class"] = "field"
 
     @classmethod

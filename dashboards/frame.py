@@ -94,6 +94,11 @@ class Frame:
         return next((place for place in (*LOOK, *OPERATE) if place.holds(self._request.path)), None)
 
     @property
+    def elsewhere(self) -> list[Place]:
+        """What the bottom bar of a narrow screen has no room for; settings stand below it."""
+        return [place for place in OPERATE if not place.is_first and place.path != "/settings"]
+
+    @property
     def theme(self) -> str:
         chosen = self._request.COOKIES.get(THEME_COOKIE, "")
         return chosen if chosen in THEMES else ""

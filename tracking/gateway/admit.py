@@ -228,8 +228,8 @@ def _refusal(budget: Standing, answer: Answer) -> str:
     parts = [f'The budget "{budget.name}"{f" of {budget.subject}" if budget.subject else ""} cannot pay for this call.']
     if budget.limit_usd is not None:
         parts.append(
-            f"Limit ${budget.limit_usd:.6f}, spent ${budget.spent_usd:.6f}, held ${budget.held_usd:.6f},"
-            f" free ${budget.free_usd:.6f}."
+            f"Limit {_usd(budget.limit_usd)}, spent {_usd(budget.spent_usd)}, held {_usd(budget.held_usd)},"
+            f" free {_usd(budget.free_usd)}."
         )
     if budget.limit_tokens is not None:
         parts.append(
@@ -242,6 +242,14 @@ def _refusal(budget: Standing, answer: Answer) -> str:
     else:
         parts.append("It stays so until someone raises the limit.")
     return " ".join(parts)
+
+
+def _usd(value: Decimal | None) -> str:
+    """To six decimals, and as far as they go where six would say nothing."""
+    if value is None:
+        return "unknown"
+    text = f"{value:.6f}"
+    return f"${text if not value or Decimal(text) else f'{value:.10f}'}"
 
 
 def _window(budget: Standing, run: str) -> str:

@@ -105,6 +105,14 @@ class Blocked:
     held_usd: Decimal | None = None
 
     @property
+    def free_at(self) -> datetime | None:
+        """When it may be free, as it was told."""
+        try:
+            return datetime.fromisoformat(str(self.refusal.details.get("free_at")))
+        except ValueError:
+            return None
+
+    @property
     def free_usd(self) -> Decimal | None:
         if self.limit_usd is None or self.spent_usd is None or self.held_usd is None:
             return None

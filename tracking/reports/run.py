@@ -41,6 +41,11 @@ class Killed:
     at: datetime | None
     reason: str
 
+    @property
+    def words(self) -> str:
+        """The reason as a person would say it."""
+        return "it went round in circles" if self.reason.startswith("loop_detected:") else self.reason
+
 
 @dataclass(slots=True)
 class Share:
