@@ -1,5 +1,5 @@
 # Python 3.11 or newer and make are all that is needed; the first target makes .venv.
-.PHONY: up test test-clients check lint bench demo lock dev
+.PHONY: up chaos test test-clients check lint bench demo lock dev
 
 PYTHON ?= $(shell for p in python3 python3.14 python3.13 python3.12 python3.11; do \
 	$$p -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && { echo $$p; exit; }; done; echo python3)
@@ -37,6 +37,9 @@ check: lint  ## lint, types, layers, migrations, tests
 	@$(RUN) -m tests.stack manage.py makemigrations --check --dry-run
 	@$(RUN) -m tests.chromium
 	@$(PYTEST)
+
+chaos: dev  ## clients on little money while processes and stores are killed; SEED=n repeats one
+	@$(RUN) -m tests.chaos $(if $(SEED),--seed $(SEED)) $(if $(SECONDS),--seconds $(SECONDS))
 
 bench: dev  ## the figures of docs/figures.md, measured here
 	@$(RUN) -m bench

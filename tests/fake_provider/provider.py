@@ -61,7 +61,7 @@ class Provider:
         self.streams.clear()
 
     def paid(self, body: dict[str, Any], tokens_in: int, tokens_out: int) -> None:
-        line = {"model": body.get("model"), "input": tokens_in, "output": tokens_out}
+        line = {"model": body.get("model"), "user": body.get("user"), "input": tokens_in, "output": tokens_out}
         self.bill.append(line)
         if self._log is not None:
             with self._log.open("a") as out:

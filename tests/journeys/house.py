@@ -19,7 +19,7 @@ import psycopg
 from tests.journeys.crowd import SpanId, Sums
 from tests.running import Running
 from tracking import invariants
-from wflo_site import devstack, embedded_postgres
+from wflo_site import devstack, embedded_postgres, embedded_valkey
 from wflo_site.stack_home import Memory, recall
 
 _DOOR = """SELECT coalesce(sum(spans), 0)::bigint FROM (
@@ -48,6 +48,10 @@ class House:
             return []
         above = psutil.Process(number)
         return [above, *(one for one in above.children() if "wflo wflo" in " ".join(one.cmdline()))]
+
+    @property
+    def redis_url(self) -> str:
+        return embedded_valkey.url(self._memory)
 
     def database(self) -> psycopg.Connection[Any]:
         return psycopg.connect(embedded_postgres.url(self._memory), autocommit=True)
@@ -110,9 +114,9 @@ class House:
 
 
 @contextmanager
-def a_house(top: Path) -> Iterator[House]:
-    """Lives in a folder of ``top``, with two web processes."""
-    running = Running(top / "home", WFLO_WEB_PROCESSES="2", WFLO_LOG_LEVEL="ERROR").greeted()
+def a_house(top: Path, *, web_processes: int = 2) -> Iterator[House]:
+    """Lives in a folder of ``top``."""
+    running = Running(top / "home", WFLO_WEB_PROCESSES=str(web_processes), WFLO_LOG_LEVEL="ERROR").greeted()
     try:
         yield House(running, running.banner("API key"))
     finally:
