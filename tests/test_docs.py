@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 from pytest_django.plugin import DjangoDbBlocker
 
-from tests import ingest_cases
+from tests import cases
 from tests.make import make_key
 from tests.tracking.ingest.sender import Sender, a_sender
 from tracking.models import Run
@@ -127,9 +127,11 @@ def test_the_map_names_what_is_there() -> None:
                 assert list((ROOT / folder).glob(name.rstrip("/"))), f"{folder}{name}"
 
 
-def test_the_list_of_cases_is_up_to_date() -> None:
-    assert len(ingest_cases.CASES) == 50
-    assert ingest_cases.PAGE.read_text() == ingest_cases.page(), "write it anew: python -m tests.ingest_cases"
+@pytest.mark.parametrize(("catalogue", "number"), [(cases.INGEST, 50), (cases.MONEY, 48)], ids=["ingest", "money"])
+def test_the_lists_of_cases_are_up_to_date(catalogue: cases.Catalogue, number: int) -> None:
+    assert len(catalogue.cases) == number
+    assert catalogue.page.read_text() == cases.page(catalogue), "write it anew: python -m tests.cases"
+    assert "none yet" not in cases.page(catalogue)
 
 
 def test_no_page_pleads_or_boasts() -> None:

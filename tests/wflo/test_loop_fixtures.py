@@ -50,6 +50,7 @@ def test_the_traces_by_rule_are_what_the_rule_writes(family: str) -> None:
 
 @pytest.mark.parametrize(("policy", "door"), PLAYS)
 def test_precision_and_recall_are_those_reached(policy: str, door: str, capsys: pytest.CaptureFixture[str]) -> None:
+    """B38, B39"""
     known = {one.trace.name for one in judged(policy, door)}
     wrong = TAKEN_FOR_LOOPS if policy == "ingest" else TAKEN_AT_A_GATEWAY
     assert set(missed(policy, door)) == UNSEEN & known
@@ -64,7 +65,7 @@ def test_precision_and_recall_are_those_reached(policy: str, door: str, capsys: 
 
 @pytest.mark.parametrize(("policy", "door"), PLAYS)
 def test_honest_runs_alarm_nobody_but_where_it_is_known(policy: str, door: str) -> None:
-    """Polling, heartbeats, pages, batches, samples, retries, talks, teams: precision is 1."""
+    """B39: Polling, heartbeats, pages, batches, samples, retries, talks, teams: precision is 1."""
     honest = [one for one in judged(policy, door) if not one.trace.is_loop and one.trace.family != HARD]
     assert len(honest) >= 130
     assert [one.trace.name for one in honest if one.seen is not None] == []

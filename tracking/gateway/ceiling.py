@@ -79,7 +79,9 @@ def _rates(asked: Asked, route: Route, priced: Priced, base_tokens: int) -> tupl
         return None, None
     tier = asked.body.get("service_tier")
     service, _ = rates.service_of(tier if isinstance(tier, str) else None)
-    bands = [rates.in_force(service, 0), rates.in_force(service, base_tokens)]
+    # A prompt of fewer tokens than its bound may fall into any tier below.
+    reached = [tier.above + (not tier.is_inclusive) for tier in rates.tiers if tier.covers(base_tokens)]
+    bands = [rates.in_force(service, tokens_in) for tokens_in in (0, *reached)]
     dearest_in = [_dearest_input(band, asked, route) for band in bands]
     dearest_out = [_dearest_output(band, asked) for band in bands]
     if None in dearest_in or None in dearest_out:
@@ -91,13 +93,15 @@ def _rates(asked: Asked, route: Route, priced: Priced, base_tokens: int) -> tupl
 
 
 def _dearest_input(band: InForce, asked: Asked, route: Route) -> Decimal | None:
-    rates = [band.input]
+    rates = [band.input, band.cache_read]
     if route.provider in _CACHE_BY_THEMSELVES:
         rates.append(band.cache_write)
     if asked.raw is None or b"cache_control" in asked.raw or b"prompt_cache" in asked.raw:
         rates += [band.cache_write, band.cache_write_1h]
     if asked.raw is None or b"input_audio" in asked.raw:
         rates.append(band.audio_in)
+    if asked.raw is None or b"image" in asked.raw:
+        rates.append(band.image_in)
     known = [rate for rate in rates if rate is not None]
     if known:
         return max(known)
@@ -108,8 +112,11 @@ def _dearest_output(band: InForce, asked: Asked) -> Decimal | None:
     if asked.dialect.is_embedding:
         return _ZERO
     rates = [band.output, band.reasoning]
-    if "audio" in (asked.body.get("modalities") or ()):
+    modalities = asked.body.get("modalities") or ()
+    if "audio" in modalities:
         rates.append(band.audio_out)
+    if "image" in modalities:
+        rates.append(band.image_out)
     known = [rate for rate in rates if rate is not None]
     if known:
         return max(known)

@@ -48,6 +48,7 @@ def lines(answer: Any) -> list[str]:
 
 
 def test_a_stream_comes_untouched_and_its_usage_is_asked_for_and_kept_back(gateway: Gateway) -> None:
+    """B46."""
     budget = gateway.budget("1")
     answer = gateway.chat("a b c d", stream=True)
     got = lines(answer)

@@ -85,6 +85,7 @@ def test_its_errors_are_its_own(gateway: Gateway) -> None:
 
 
 def test_it_is_refused_once_and_tries_a_provider_that_is_down_three_times(gateway: Gateway) -> None:
+    """B36."""
     check_retries(gateway, sys.executable)
 
 

@@ -20,7 +20,7 @@ def say(gateway: Gateway, words: str, run: str = "run-1", **fields: Any) -> Any:
 
 
 def test_the_same_words_twice_in_one_run_are_a_loop_and_end_it(gateway: Gateway) -> None:
-    """AgentWall's own example."""
+    """B38: AgentWall's own example."""
     gateway.budget("1")
     assert say(gateway, "do it").status_code == 200
     refused = say(gateway, "do it")
@@ -83,6 +83,7 @@ def test_agents_of_one_run_are_told_apart(gateway: Gateway) -> None:
 
 
 def test_calls_at_the_same_time_are_samples(gateway: Gateway) -> None:
+    """B39"""
     with ThreadPoolExecutor(8) as threads:
         got = list(threads.map(lambda _: say(gateway, "do it", model="echo-slow").status_code, range(8)))
     assert got == [200] * 8

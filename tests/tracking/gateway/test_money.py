@@ -130,7 +130,7 @@ def test_a_limit_lowered_in_flight_lets_the_call_finish_and_stops_the_next(gatew
 
 
 def test_a_key_revoked_in_flight_settles_to_its_team(gateway: Gateway) -> None:
-    """B31."""
+    """B31, B32: keys never move to another team, and a call settles to the one it was held for."""
     budget = gateway.budget("1")
     with ThreadPoolExecutor(1) as thread:
         running = thread.submit(gateway.chat, "a b", model="echo-slow")

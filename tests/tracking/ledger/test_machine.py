@@ -247,6 +247,7 @@ class Machine(RuleBasedStateMachine):
 @pytest.mark.django_db
 @pytest.mark.timeout(900)
 def test_any_sequence_of_verbs_does_what_the_model_does() -> None:
+    """B6: in every order, and twice."""
     Machine.seen.clear()
     run_state_machine_as_test(
         Machine,

@@ -100,6 +100,7 @@ def test_a_model_with_a_price_for_its_prompt_alone_has_none(team: Team, hold: Ho
 
 
 def test_amounts_are_rounded_up_once_and_everywhere_alike(team: Team, hold: Hold) -> None:
+    """B34"""
     budget = make_budget(team, "1")
     tiny = D("0.00000000001")
     id, answer = hold(of=ceiling(str(tiny), str(tiny), wanted=3))
