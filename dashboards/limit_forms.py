@@ -19,6 +19,11 @@ class LimitForm(PageForm):
         choices=Team.LoopAction.choices,
         help_text="What a loop costs goes on until somebody or something stops it.",
     )
+    spans = forms.ChoiceField(
+        label="When spans tell of one",
+        choices=[("warn", "tell"), ("kill", "tell, and stop the run")],
+        help_text="Of runs whose calls do not pass through the gateway: their programs hear of it with their next message.",
+    )
     repeats = forms.IntegerField(
         label="Like requests that pass",
         required=False,
@@ -72,6 +77,7 @@ class LimitForm(PageForm):
         workflows = policy.get("workflows") or {}
         named: dict[str, Any] = {name: getattr(team, name) for name in cls.base_fields if hasattr(team, name)}
         named |= {
+            "spans": policy.get("spans", "warn"),
             "repeats": policy.get("exact_repeats_max"),
             "iterations": policy.get("iterations_max"),
             "exempt_tools": "\n".join(policy.get("exempt_tools") or ()),
@@ -95,6 +101,7 @@ class LimitForm(PageForm):
         given = self.cleaned_data
         tools = [line.strip() for line in given["exempt_tools"].splitlines() if line.strip()]
         said = {
+            "spans": "kill" if given["spans"] == "kill" else None,
             "exact_repeats_max": given["repeats"],
             "iterations_max": given["iterations"],
             "exempt_tools": tools or None,

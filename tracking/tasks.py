@@ -9,7 +9,7 @@ from celery import shared_task
 from django.conf import settings
 from kombu.exceptions import OperationalError
 
-from tracking import alert_watch, credits, retention, runs
+from tracking import alert_watch, credits, loop_watch, retention, runs
 from tracking.alerts import deliver, outbox
 from tracking.audit import SYSTEM, Actor
 from tracking.demo import team as demo_team
@@ -94,6 +94,11 @@ def reconcile() -> None:
 @shared_task
 def reconcile_everything() -> None:
     reconciling.reconcile_everything()
+
+
+@shared_task
+def watch_loops() -> None:
+    loop_watch.watch()
 
 
 @shared_task

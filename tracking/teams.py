@@ -209,7 +209,7 @@ def set_limits(
 ) -> None:
     """What is done about loops, and how much a run and the team may do (None: any). Raises Invalid naming the field."""
     of_workflows = loop_policy.get("workflows", {})
-    own = {name: value for name, value in loop_policy.items() if name != "workflows"}
+    own = {name: value for name, value in loop_policy.items() if name not in ("workflows", "spans")}
     try:
         for changes in (own, *(of_workflows.values() if isinstance(of_workflows, dict) else ())):
             GATEWAY.changed(own).changed(changes)

@@ -120,6 +120,11 @@ app.conf.update(
             "schedule": crontab(minute="27"),
             "options": {"expires": 30 * 60},
         },
+        "watch loops": {
+            "task": "tracking.tasks.watch_loops",
+            "schedule": timedelta(seconds=5),
+            "options": {"expires": 5},
+        },
         "refill credits": {
             "task": "tracking.tasks.refill_credits",
             "schedule": timedelta(minutes=1),

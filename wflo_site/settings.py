@@ -105,6 +105,9 @@ LIMITS: dict[str, int] = {
     "gateway_idle_seconds": 120,
     "gateway_stream_seconds": 1_800,
     "gateway_output_tokens": 16_384,  # held for a call that names no cap, where a budget applies
+    "loop_spans": 400,  # calls of a run that are read for loops, the latest
+    "loop_runs": 300,  # of a team that are looked at in a round
+    "loop_watch_ms": 300,  # of each round, every five seconds
     "job_metadata_bytes": 10 * 2**10,
     "job_error_characters": 10_000,
     "job_model_groups": 50,  # told of one job

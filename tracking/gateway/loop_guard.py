@@ -184,6 +184,7 @@ def policy_of(policy: Policy, workflow: str = "") -> LoopPolicy | None:
         return None
     given = dict(policy.loop_policy)
     own = given.pop("workflows", {})
+    given.pop("spans", None)
     found = replace(loops.GATEWAY, strongest=Action(policy.loop_action))
     for changes in (given, own.get(workflow, {}) if isinstance(own, dict) else {}):
         try:

@@ -21,7 +21,13 @@ WITH alert AS (
   INSERT INTO tracking_alert (id, team_id, kind, severity, dedupe_key, run, agent, payload, opened_at, last_at, times)
   VALUES (gen_random_uuid(), %(team)s::bigint, 'loop', %(severity)s, %(dedupe_key)s::text, %(run)s::text, left(%(agent)s::text, 200),
           %(payload)s::jsonb, now(), now(), 1)
-  ON CONFLICT (team_id, dedupe_key) DO UPDATE SET last_at = now(), times = tracking_alert.times + 1, payload = excluded.payload
+  ON CONFLICT (team_id, dedupe_key) DO UPDATE SET last_at = now(), payload = excluded.payload, severity = excluded.severity,
+    times = CASE WHEN tracking_alert.resolved_at IS NULL THEN tracking_alert.times + 1 ELSE 1 END,
+    opened_at = CASE WHEN tracking_alert.resolved_at IS NULL THEN tracking_alert.opened_at ELSE now() END,
+    delivered_at = CASE WHEN tracking_alert.resolved_at IS NULL THEN tracking_alert.delivered_at END,
+    acknowledged_at = CASE WHEN tracking_alert.resolved_at IS NULL THEN tracking_alert.acknowledged_at END,
+    acknowledged_by_id = CASE WHEN tracking_alert.resolved_at IS NULL THEN tracking_alert.acknowledged_by_id END,
+    resolved_at = NULL
 )
 UPDATE tracking_runcontrol SET killed_at = now(), kill_reason = %(kill_reason)s::text, killed_by = 'Wflo'
 WHERE team_id = %(team)s::bigint AND run = %(run)s::text AND killed_at IS NULL AND %(kill_reason)s::text <> ''
