@@ -24,9 +24,20 @@ class GroupForm(PageForm):
         ' "weight 3" gives one a larger share.',
     )
 
+    cache_seconds = forms.IntegerField(
+        label="Keep answers for, in seconds",
+        required=False,
+        min_value=0,
+        max_value=30 * 86_400,
+        help_text="The same question of the team gets the same answer, for nothing. Empty: none is kept.",
+    )
+
     @classmethod
     def showing(cls, group: ModelGroup, *, auto_id: str) -> Self:
-        return cls(initial={"name": group.name, "models": _written(group)}, auto_id=auto_id)
+        return cls(
+            initial={"name": group.name, "models": _written(group), "cache_seconds": group.cache_seconds or None},
+            auto_id=auto_id,
+        )
 
     def clean_models(self) -> list[dict[str, Any]]:
         found: list[dict[str, Any]] = []

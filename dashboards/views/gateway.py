@@ -78,7 +78,11 @@ def save_group(request: HttpRequest) -> HttpResponse:
     try:
         group = catalog.group_of(team, was, hand=hand) if was else None
         if form.is_valid():
-            given = {"name": form.cleaned_data["name"], "deployments": form.deployments(group)}
+            given = {
+                "name": form.cleaned_data["name"],
+                "deployments": form.deployments(group),
+                "cache": {"ttl": form.cleaned_data["cache_seconds"] or 0},
+            }
             if group is None:
                 catalog.make_group(team, given, hand=hand)
             else:

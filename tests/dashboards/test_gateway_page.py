@@ -86,13 +86,17 @@ def test_an_admin_closes_a_breaker_and_a_strangers_is_none(team: Team, alice: Us
 
 def test_a_group_is_made_changed_and_deleted(team: Team, alice: User) -> None:
     client = signed_in(alice)
-    made = client.post("/gateway/groups/save", {"name": "Chat", "models": "demo/echo\n= demo/json weight 3\ndemo/slow"})
+    made = client.post(
+        "/gateway/groups/save",
+        {"name": "Chat", "models": "demo/echo\n= demo/json weight 3\ndemo/slow", "cache_seconds": "60"},
+    )
     assert made.status_code == 302
     rows = Deployment.objects.filter(group__team=team).order_by("priority", "created_at")
     assert [(row.model, row.priority, row.weight) for row in rows] == [
         ("demo/echo", 0, 1), ("demo/json", 0, 3), ("demo/slow", 1, 1),
     ]  # fmt: skip
     kept = rows[0].pk
+    assert ModelGroup.objects.get(team=team).cache_seconds == 60
     text = client.get("/gateway").content.decode()
     assert "= demo/json weight 3" in text
     client.post("/gateway/groups/save", {"group": "Chat", "name": "Chatter", "models": "demo/slow\ndemo/echo"})

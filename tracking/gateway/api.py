@@ -13,6 +13,7 @@ from django.conf import settings
 from tracking import keys
 from tracking.errors import Unavailable, WfloServerError
 from tracking.gateway import (
+    answer_cache,
     answers,
     asked,
     call,
@@ -78,7 +79,7 @@ async def _call(scope: Scope, receive: Receive, send: Send, dialect: Dialect) ->
     stream = Stream(receive)
     try:
         wanted = await read(scope, stream, dialect)
-        kept = await kept_answers.claim(wanted)
+        kept = await kept_answers.claim(wanted) or await answer_cache.find(wanted)
         made = await _made(wanted) if kept is None else None
     except Exception as error:
         if not stream.is_ended and isinstance(error, WfloServerError):
@@ -89,6 +90,7 @@ async def _call(scope: Scope, receive: Receive, send: Send, dialect: Dialect) ->
         await _stream(receive, send, made)
     elif made is not None:
         content, headers = _body(made), _headers(made)
+        await answer_cache.keep(wanted, made)
         await kept_answers.keep(wanted, headers, content)
         await send_bytes(send, 200, _JSON, content, headers)
     elif kept is not None:
@@ -144,6 +146,8 @@ def _named(begun: Begun) -> list[tuple[bytes, bytes]]:
         (b"x-wflo-model", begun.route.model.encode("utf-8", "replace")),
     ]
     found += begun.asked.rate_headers
+    if begun.asked.cache_place is not None:
+        found.append(answer_cache.MISS)
     budget = begun.held.answer.budget
     if budget is not None and budget.free_usd is not None:
         free = max(budget.free_usd - begun.held.answer.held_usd, budget.free_usd * 0)
@@ -184,12 +188,14 @@ async def _stream(receive: Receive, send: Send, begun: Begun) -> None:
     gone = asyncio.Event()
     watching = asyncio.ensure_future(left(receive, gone))
     headers = [*_SSE, *_named(begun)]
-    pieces, tape = call.relay(begun, gone), kept_answers.tape(begun.asked)
+    pieces, tape, place = call.relay(begun, gone), kept_answers.tape(begun.asked), answer_cache.record(begun)
     try:
         await send({"type": "http.response.start", "status": 200, "headers": [(b"content-type", _SSE_TYPE), *headers]})
         async for data in pieces:
             if tape is not None:
                 tape.add(data)
+            if place is not None:
+                place.add(data)
             await send({"type": "http.response.body", "body": data, "more_body": True})
             if gone.is_set():
                 break

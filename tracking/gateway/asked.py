@@ -54,6 +54,8 @@ class Asked:
     kept_tokens: int = 0  # of the prompt, kept there
     judged: Any = None  # tracking.gateway.loop_guard.Judged: whether its run goes round in circles
     taken: Any = None  # tracking.gateway.rate_limits.Taken: what it counts as under rate limits
+    cache_control: str = ""  # the client's wish: no-store, no-cache
+    cache_place: Any = None  # tracking.gateway.answer_cache.Place: where the answer is to be kept
     rate_headers: list[tuple[bytes, bytes]] = field(default_factory=list)
     id: uuid.UUID = field(default_factory=ids.uuid4)  # of the call, and of its first reservation
 
@@ -93,6 +95,7 @@ def read(dialect: Dialect, caller: Caller, headers: Mapping[bytes, bytes], body:
         metadata=metadata if isinstance(metadata, dict) else {},
         earlier=wanted.earlier,
         passed_headers=_passed(headers, dialect),
+        cache_control=_word(headers, b"cache-control").lower(),
     )
 
 

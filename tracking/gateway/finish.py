@@ -235,6 +235,23 @@ def record(asked: Asked, route: Route, seen: Seen, owed: Bill | None, course: Co
     behind(_written(batch))
 
 
+def note_cached(asked: Asked, model: str) -> None:
+    """A step of the run that was answered from the cache: no call, and no cost."""
+    now = time.time_ns()
+    span = Span(
+        trace_id=asked.trace_id, span_id=ids.span_id(), parent_id=asked.parent_id, run_id=asked.run,
+        name=asked.purpose or f"cached {asked.model}", kind=Kind.CHAIN, convention=GATEWAY, scope="wflo", started_ns=now,
+        ended_ns=now, status=Status.OK, agent=asked.agent or None, purpose=asked.purpose or None,
+        session_id=asked.session or None, user_id=asked.user or None, metadata=asked.metadata or None,
+    )  # fmt: skip
+    span.attributes = {
+        "wflo.cache.hit": True, "gen_ai.request.model": asked.model, "gen_ai.response.model": model,
+        "wflo.call.id": str(asked.id),
+    }  # fmt: skip
+    batch = Batch(caller=asked.caller, spans=[span], received_ns=now, received=1, origin="gateway")
+    behind(_written(batch))
+
+
 async def _written(batch: Batch) -> None:
     for attempt in range(TRIES):
         try:

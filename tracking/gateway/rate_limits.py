@@ -199,7 +199,7 @@ async def _do(script: str, keys: Sequence[str], values: Sequence[Any]) -> Any:
         return None
     try:
         async with asyncio.timeout(settings.LIMITS["rate_store_ms"] / 1000):
-            return await _opened().eval(script, len(keys), *keys, *values)
+            return await opened().eval(script, len(keys), *keys, *values)
     except (RedisError, OSError, TimeoutError):
         _away_until = time.monotonic() + settings.LIMITS["rate_away_seconds"]
         _note_passed()
@@ -214,7 +214,8 @@ def _note_passed() -> None:
         _passed, _logged_at = 0, time.monotonic()
 
 
-def _opened() -> Redis:
+def opened() -> Redis:
+    """This loop's Redis, which waits no longer than LIMITS["rate_store_ms"]."""
     global _redis
     if _redis is None:
         seconds = settings.LIMITS["rate_store_ms"] / 1000

@@ -33,6 +33,16 @@ UPDATE tracking_runcontrol SET killed_at = now(), kill_reason = %(kill_reason)s:
 WHERE team_id = %(team)s::bigint AND run = %(run)s::text AND killed_at IS NULL AND %(kill_reason)s::text <> ''
 RETURNING 1;
 
+-- stopped: whether one of these runs was.
+SELECT run FROM tracking_runcontrol WHERE team_id = %(team)s AND run = ANY(%(runs)s::text[]) AND killed_at IS NOT NULL;
+
+-- cache_day: what the cache answered today (UTC), and what that saved.
+INSERT INTO tracking_cacheday AS c (team_id, day, model, hits, misses, saved_usd)
+VALUES (%(team)s, (now() AT TIME ZONE 'UTC')::date, %(model)s, %(hits)s, %(misses)s, %(usd)s::numeric)
+ON CONFLICT (team_id, day, model) DO UPDATE SET hits = c.hits + excluded.hits, misses = c.misses + excluded.misses,
+  saved_usd = c.saved_usd + excluded.saved_usd
+RETURNING 1;
+
 -- mark_run: what pages show of a run; none when its first span is not written yet.
 UPDATE tracking_run SET loop_detected = loop_detected OR %(is_loop)s, budget_exceeded = budget_exceeded OR %(is_broke)s,
   status = CASE WHEN EXISTS (SELECT FROM tracking_runcontrol c
