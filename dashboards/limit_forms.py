@@ -52,6 +52,12 @@ class LimitForm(PageForm):
         widget=forms.Textarea(attrs={"rows": 2}),
         help_text="One a line: name = off, warn, block or kill.",
     )
+    guard = forms.ChoiceField(
+        label="Secrets and personal data in prompts and answers",
+        choices=Team.Guard.choices,
+        help_text="Keys, tokens, passwords in addresses, mail addresses, card numbers. A call may ask for more with"
+        " X-DLP-Mode, never for less.",
+    )
     run_steps_max = forms.IntegerField(label="Calls of a run, at most", required=False, min_value=1, max_value=_WHOLE)
     run_minutes_max = forms.IntegerField(
         label="Minutes of a run, at most", required=False, min_value=1, max_value=_WHOLE

@@ -38,6 +38,7 @@ _POLICIES: dict[str, dict[str, str]] = {
     "secrets": _SECRETS,
     "off": {},
 }
+PATTERNS: tuple[str, ...] = (*_SECRETS, *_PERSONAL)
 _CARD_LENGTHS = frozenset({14, 15, 16, 19})
 NAMES_REMEMBERED = 4_096
 
@@ -58,6 +59,17 @@ class Redactor:
         if self._pattern is None or self._pattern.search(raw) is None:
             return raw
         return bytes(self._pattern.sub(self._replacement, raw))
+
+    def found(self, raw: bytes) -> list[str]:
+        """Names of what would be struck out, each once, in the order of the policy."""
+        if self._pattern is None or self._pattern.search(raw) is None:
+            return []
+        names = {
+            self._names[int(match.lastindex) - 1]
+            for match in self._pattern.finditer(raw)
+            if self._replacement(match) != match.group()
+        }
+        return [name for name in self._names if name in names]
 
     def words(self, text: str) -> str:
         if self._pattern is None or not text:
@@ -95,6 +107,12 @@ def redact_span(span: Span, redact: Redactor) -> None:
 def redactor(policy: str) -> Redactor:
     """The policy's redactor; an unknown policy redacts everything it can."""
     return Redactor(_POLICIES.get(policy, _POLICIES["secrets_and_personal"]))
+
+
+@cache
+def redactor_of(names: tuple[str, ...]) -> Redactor:
+    """Of some of PATTERNS, sorted."""
+    return Redactor({name: (_SECRETS | _PERSONAL)[name] for name in names})
 
 
 def _is_card(found: bytes) -> bool:

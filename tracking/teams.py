@@ -201,6 +201,7 @@ def set_limits(
     *,
     loop_action: str,
     loop_policy: Mapping[str, Any],
+    guard: str,
     run_steps_max: int | None,
     run_minutes_max: int | None,
     run_idle_minutes_max: int | None,
@@ -216,7 +217,7 @@ def set_limits(
     except (ValueError, AttributeError) as error:
         raise Invalid(f"The loop policy cannot be kept to: {error}.", field="loop_policy") from None
     values = {
-        "loop_action": loop_action, "loop_policy": dict(loop_policy), "run_steps_max": run_steps_max,
+        "loop_action": loop_action, "loop_policy": dict(loop_policy), "guard": guard, "run_steps_max": run_steps_max,
         "run_minutes_max": run_minutes_max, "run_idle_minutes_max": run_idle_minutes_max, "rpm_max": rpm_max,
     }  # fmt: skip
     _change(team, values, "limits.change", actor)

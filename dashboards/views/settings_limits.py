@@ -13,7 +13,7 @@ from tracking import teams
 from tracking.errors import Invalid
 from tracking.teams import Role
 
-_FIELDS = ("loop_action", "run_steps_max", "run_minutes_max", "run_idle_minutes_max", "rpm_max")
+_FIELDS = ("loop_action", "guard", "run_steps_max", "run_minutes_max", "run_idle_minutes_max", "rpm_max")
 
 
 @require_GET

@@ -114,7 +114,7 @@ def test_a_killed_run_is_over_in_the_feed(team: Team, bob: User, run: Run) -> No
 
 def _limits(client: Client, **fields: object) -> dict[str, object]:
     return {
-        "loop_action": "block", "spans": "warn", "repeats": "4", "iterations": "", "exempt_tools": "wait_for_file\npoll", "workflows": "nightly = warn",
+        "loop_action": "block", "guard": "off", "spans": "warn", "repeats": "4", "iterations": "", "exempt_tools": "wait_for_file\npoll", "workflows": "nightly = warn",
         "run_steps_max": "200", "run_minutes_max": "", "run_idle_minutes_max": "", "rpm_max": "60", **fields,
     }  # fmt: skip
 

@@ -4,6 +4,9 @@ api.py        the doors, small ASGI callables: OpenAI's and Anthropic's dialects
               count_tokens_api.py are those that cost nothing
 request_body.py  the JSON of a request, and what it may not hold
 asked.py      what headers and body ask for, in any dialect
+guard.py      secrets in prompts and answers: noted, masked, refused
+answer_cache.py  the same question, the same answer, for nothing
+together.py   calls in one moment share statements
 call.py       the guarded call, readable as one sentence
 admit.py      before the call: the run, its loops, its money, in one trip to PostgreSQL
 ceiling.py    the most a call can cost; tokens.py counts what is sent

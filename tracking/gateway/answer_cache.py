@@ -55,7 +55,7 @@ class Place:
 
 async def find(asked: Asked) -> Kept | None:
     """An answer given before; else None, and ``asked.cache_place`` where the coming one is to be kept. Raises RateLimited."""
-    if "no-store" in asked.cache_control:
+    if "no-store" in asked.cache_control or asked.guard is not None:  # what is kept was not looked at
         return None
     try:
         routes = await resolve(asked.caller, asked.model)

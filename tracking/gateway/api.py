@@ -5,19 +5,21 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Mapping
+from decimal import Decimal
 from typing import Any
 
 import orjson
 from django.conf import settings
 
 from tracking import keys
-from tracking.errors import Unavailable, WfloServerError
+from tracking.errors import GuardRefused, Unavailable, WfloServerError
 from tracking.gateway import (
     answer_cache,
     answers,
     asked,
     call,
     finish,
+    guard,
     http_provider,
     kept_answers,
     kept_responses,
@@ -100,8 +102,16 @@ async def _call(scope: Scope, receive: Receive, send: Send, dialect: Dialect) ->
 async def _made(wanted: asked.Asked) -> Answered | Begun:
     """The call's whole answer, or its stream's beginning."""
     try:
+        guard.look_at_prompt(wanted)
         await kept_responses.recall(wanted)
-        return await (call.begin(wanted) if wanted.is_stream else call.complete(wanted))
+        if wanted.is_stream:
+            return await call.begin(wanted)
+        return guard.look_at_answer(wanted, await call.complete(wanted))
+    except GuardRefused as error:
+        error.call_id = str(wanted.id)
+        finish.refused(wanted, error)
+        kept_answers.give_up(wanted)
+        raise
     except BaseException:
         kept_answers.give_up(wanted)
         raise
@@ -116,7 +126,9 @@ async def read(scope: Scope, stream: Stream, dialect: Dialect) -> asked.Asked:
     envelope = body.envelope(headers, accepts=JSON)
     with _in_flight.hold() as hold:
         raw = await body.read(stream, envelope, hold, limit=settings.LIMITS["body_bytes"])
-    return asked.read(dialect, caller, headers, request_body.parsed(raw), raw)
+    found = asked.read(dialect, caller, headers, request_body.parsed(raw), raw)
+    found.guard = guard.of(found, headers)
+    return found
 
 
 async def caller_of(headers: Mapping[bytes, bytes]) -> Caller:
@@ -148,11 +160,18 @@ def _named(begun: Begun) -> list[tuple[bytes, bytes]]:
     found += begun.asked.rate_headers
     if begun.asked.cache_place is not None:
         found.append(answer_cache.MISS)
-    budget = begun.held.answer.budget
-    if budget is not None and budget.free_usd is not None:
-        free = max(budget.free_usd - begun.held.answer.held_usd, budget.free_usd * 0)
+    free = _remaining(begun)
+    if free is not None:
         found.append((b"x-wflo-budget-remaining-usd", f"{free:f}".encode()))
     return found
+
+
+def _remaining(begun: Begun) -> Decimal | None:
+    """What the tightest budget in money has left while this call's hold stands; None where there is none."""
+    budget = begun.held.answer.budget
+    if budget is None or budget.free_usd is None:
+        return None
+    return max(budget.free_usd - begun.held.answer.held_usd, Decimal(0))
 
 
 def _body(answered: Answered) -> bytes:
@@ -172,8 +191,10 @@ def _body(answered: Answered) -> bytes:
         if answered.bill.usd is None
         else "known",
         "is_cut": begun.held.is_cut,
+        "budget_remaining": _number(_remaining(begun)),
     }
     warning = loop_guard.warning(begun.asked.judged)
+    known["loop_detected"] = warning is not None
     if warning is not None:
         known["warning"] = warning
     comma = b"" if text == b"{}" else b","
@@ -188,7 +209,8 @@ async def _stream(receive: Receive, send: Send, begun: Begun) -> None:
     gone = asyncio.Event()
     watching = asyncio.ensure_future(left(receive, gone))
     headers = [*_SSE, *_named(begun)]
-    pieces, tape, place = call.relay(begun, gone), kept_answers.tape(begun.asked), answer_cache.record(begun)
+    pieces = guard.pieces_of(begun, call.relay(begun, gone))
+    tape, place = kept_answers.tape(begun.asked), answer_cache.record(begun)
     try:
         await send({"type": "http.response.start", "status": 200, "headers": [(b"content-type", _SSE_TYPE), *headers]})
         async for data in pieces:

@@ -6,13 +6,15 @@ import re
 import uuid
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, TypeVar
 
 from tracking import ids
 from tracking.errors import InvalidCall
 from tracking.gateway.dialects.dialect import Dialect
 from tracking.ingest.native import trace_id_of
 from tracking.keys import Caller
+
+T = TypeVar("T", int, float)
 
 RUN_CHARS_MAX = 128
 NAME_CHARS_MAX = 200
@@ -54,6 +56,10 @@ class Asked:
     kept_tokens: int = 0  # of the prompt, kept there
     judged: Any = None  # tracking.gateway.loop_guard.Judged: whether its run goes round in circles
     taken: Any = None  # tracking.gateway.rate_limits.Taken: what it counts as under rate limits
+    repetitions_max: int | None = None  # the caller's own limits on loops, stricter than its team's
+    similarity_min: float | None = None
+    guard: Any = None  # tracking.gateway.guard.Guard: what prompt and answer are looked at for
+    guarded: tuple[str, ...] = ()  # what was found in the prompt
     cache_control: str = ""  # the client's wish: no-store, no-cache
     cache_place: Any = None  # tracking.gateway.answer_cache.Place: where the answer is to be kept
     rate_headers: list[tuple[bytes, bytes]] = field(default_factory=list)
@@ -96,6 +102,8 @@ def read(dialect: Dialect, caller: Caller, headers: Mapping[bytes, bytes], body:
         earlier=wanted.earlier,
         passed_headers=_passed(headers, dialect),
         cache_control=_word(headers, b"cache-control").lower(),
+        repetitions_max=_limit(headers, b"x-max-repetitions", int, 1, 1000),
+        similarity_min=_limit(headers, b"x-loop-threshold", float, 0.01, 1),
     )
 
 
@@ -128,6 +136,21 @@ def _traced(headers: Mapping[bytes, bytes]) -> tuple[str, str | None]:
     trace_id, parent_id = found.groups() if found and found[1].strip("0") and found[2].strip("0") else ("", None)
     own = headers.get(b"x-wflo-span-id", b"").decode("latin-1").strip().lower()
     return trace_id, own if re.fullmatch(r"[0-9a-f]{16}", own) else parent_id
+
+
+def _limit(headers: Mapping[bytes, bytes], name: bytes, kind: type[T], least: float, most: float) -> T | None:
+    """A limit of the caller's own. Raises InvalidCall naming the header."""
+    text = headers.get(name, b"").decode("latin-1").strip()
+    if not text:
+        return None
+    shown = name.decode().title()
+    try:
+        value = kind(text)
+    except ValueError:
+        value = None
+    if value is None or not least <= value <= most:
+        raise InvalidCall(f"{shown} is a number from {least} to {most}.", field=shown)
+    return value
 
 
 def _count(value: bytes) -> int:

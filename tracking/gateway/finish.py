@@ -302,7 +302,7 @@ def _span(asked: Asked, route: Route, seen: Seen, owed: Bill | None, course: Cou
         session_id=asked.session or None,
         user_id=asked.user or None,
         metadata=asked.metadata or None,
-        notes=course.notes,
+        notes=(*course.notes, *asked.guarded),
     )
     span.attributes = _attributes(asked, route, seen, operation)
     return span

@@ -57,6 +57,10 @@ def judge(asked: Asked) -> Judged | None:
     policy = policy_of(asked.caller.policy, asked.purpose)
     if policy is None:
         return None
+    if asked.repetitions_max is not None:  # the caller's own, never laxer than its team's
+        policy = replace(policy, exact_repeats_max=min(policy.exact_repeats_max, asked.repetitions_max))
+    if asked.similarity_min is not None:
+        policy = replace(policy, similarity_min=min(policy.similarity_min, asked.similarity_min))
     step = Step(
         kind=Kind.LLM,
         agent=asked.agent,
