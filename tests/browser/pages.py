@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class PageOf:
-    """``path`` may hold {run}, {span}, {agent}, {destination} and {budget}. ``status`` is what a person who may see it gets."""
+    """``path`` may hold {run}, {span}, {agent}, {destination}, {budget} and {refusal}. ``status`` is what a person who may see it gets."""
 
     name: str
     path: str
@@ -34,6 +34,7 @@ PAGES = (
     PageOf("price of a model", "/prices?model=gpt-4o"),
     PageOf("gateway", "/gateway"),
     PageOf("refused calls", "/gateway/blocked"),
+    PageOf("a refused call", "/gateway/blocked?request={refusal}"),
     PageOf("a refused call nobody knows", "/gateway/blocked?request=x", status=404),
     PageOf("credits", "/credits"),
     PageOf("onboarding", "/onboarding"),
