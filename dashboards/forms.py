@@ -63,6 +63,17 @@ class KeyForm(PageForm):
         help_text="One a line. Empty: every model of the team.",
     )
     lifetime = forms.ChoiceField(choices=list(LIFETIMES.items()), required=False, label="Ends")
+    rpm_max = forms.IntegerField(
+        required=False,
+        min_value=1,
+        max_value=2**31 - 1,
+        label="Calls a minute, at most",
+        help_text="Empty: any number.",
+    )
+    tpm_max = forms.IntegerField(required=False, min_value=1, max_value=2**31 - 1, label="Tokens a minute, at most")
+    concurrent_max = forms.IntegerField(
+        required=False, min_value=1, max_value=2**31 - 1, label="Calls at once, at most"
+    )
 
     def expires_at(self) -> datetime | None:
         days = self.cleaned_data["lifetime"]

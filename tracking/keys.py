@@ -300,11 +300,21 @@ def mint(
     allowed_models: Iterable[str] = (),
     expires_at: datetime | None = None,
     is_operator: bool = False,
+    rpm_max: int | None = None,
+    tpm_max: int | None = None,
+    concurrent_max: int | None = None,
 ) -> tuple[ApiKey, str]:
-    """A new key and its text, which is never to be had again. Raises Invalid naming the field."""
+    """A new key and its text, which is never to be had again. Raises Invalid naming the field.
+
+    ``rpm_max``, ``tpm_max`` and ``concurrent_max``: calls and tokens a minute and calls at once; None: any number.
+    """
     text = key_text.new_key()
     key = _new(team, text, name, scopes, actor, allowed_models, expires_at)
     key.is_operator = is_operator
+    for limit, most in (("rpm_max", rpm_max), ("tpm_max", tpm_max), ("concurrent_max", concurrent_max)):
+        if most is not None and not 0 < most < 2**31:
+            raise Invalid(f"{limit} is a whole number from 1 on.", field=limit)
+        setattr(key, limit, most)
     return _add(key, "key.make", actor), text
 
 
@@ -444,4 +454,5 @@ def _facts(key: ApiKey) -> dict[str, object]:
         "scopes": key.scopes,
         "allowed_models": key.allowed_models,
         "expires_at": key.expires_at,
+        "limits": [key.rpm_max, key.tpm_max, key.concurrent_max],
     }

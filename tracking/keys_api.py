@@ -22,6 +22,9 @@ class NewKey(Schema):
     scopes: list[Scope] = Field(min_length=1, max_length=20)
     allowed_models: list[Annotated[str, Field(max_length=200)]] = Field(default=[], max_length=500)
     expires_at: AwareDatetime | None = None
+    rpm_max: int | None = Field(None, ge=1, lt=2**31, description="calls a minute; null: any number")
+    tpm_max: int | None = Field(None, ge=1, lt=2**31, description="tokens a minute")
+    concurrent_max: int | None = Field(None, ge=1, lt=2**31, description="calls at once")
 
 
 class KeyShown(Schema):
@@ -31,6 +34,9 @@ class KeyShown(Schema):
     scopes: list[Scope]
     allowed_models: list[str]
     expires_at: datetime | None
+    rpm_max: int | None
+    tpm_max: int | None
+    concurrent_max: int | None
     revoked_at: datetime | None
     last_used_at: datetime | None
     created_at: datetime
@@ -57,6 +63,9 @@ def make_key(request: HttpRequest, body: NewKey) -> Status[dict[str, Any]]:
         scopes=body.scopes,
         allowed_models=body.allowed_models,
         expires_at=body.expires_at,
+        rpm_max=body.rpm_max,
+        tpm_max=body.tpm_max,
+        concurrent_max=body.concurrent_max,
         actor=_caller(request).actor(request_id=getattr(request, "id", "")),
     )
     return Status(201, {**_shown(key), "key": text})
@@ -88,6 +97,9 @@ def _shown(key: ApiKey) -> dict[str, Any]:
         "scopes": key.scopes,
         "allowed_models": key.allowed_models,
         "expires_at": key.expires_at,
+        "rpm_max": key.rpm_max,
+        "tpm_max": key.tpm_max,
+        "concurrent_max": key.concurrent_max,
         "revoked_at": key.revoked_at,
         "last_used_at": key.last_used_at,
         "created_at": key.created_at,

@@ -35,6 +35,9 @@ def make(request: HttpRequest) -> HttpResponse:
             scopes=form.cleaned_data["scopes"],
             allowed_models=form.models(),
             expires_at=form.expires_at(),
+            rpm_max=form.cleaned_data["rpm_max"],
+            tpm_max=form.cleaned_data["tpm_max"],
+            concurrent_max=form.cleaned_data["concurrent_max"],
             actor=actor(request),
         )
     except Invalid as error:

@@ -51,6 +51,14 @@ def test_a_cost_nobody_knows_is_unknown(team: Team, bob: User) -> None:
     assert "unknown cost" in signed_in(bob).get("/loops").content.decode()
 
 
+def test_a_loop_of_no_named_run_is_told_without_a_link(team: Team, bob: User) -> None:
+    alerts.open_once(team, "loop", "high", "loop::1", payload=LOOP)
+    text = signed_in(bob).get("/loops").content.decode()
+    assert "A run without a name" in text
+    assert 'href="/runs/"' not in text
+    assert 'action="/kills' not in text
+
+
 def test_a_run_is_killed_from_the_feed_with_its_reason_on_record(team: Team, bob: User, run: Run) -> None:
     client = signed_in(bob)
     answer = client.post("/kills", {"run": "nightly", "reason": "burns money", "here": "/loops"}, follow=True)

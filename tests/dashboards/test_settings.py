@@ -22,6 +22,7 @@ def _text(client: Client, path: str) -> str:
 def test_a_made_key_is_shown_once_and_works(team: Team, alice: User) -> None:
     client = signed_in(alice)
     body = {"name": "ci", "scopes": ["ingest", "read"], "allowed_models": "gpt-4o\ngpt-4o-mini\n", "lifetime": "30"}
+    body |= {"rpm_max": "60", "concurrent_max": "4"}
     response = client.post("/settings/keys/make", body)
     shown = re.findall(r"wf_live_[0-9A-Za-z]{12}_[0-9A-Za-z]{49}", response.content.decode())
     assert len(set(shown)) == 1
@@ -31,6 +32,7 @@ def test_a_made_key_is_shown_once_and_works(team: Team, alice: User) -> None:
     page = _text(client, "/settings/keys")
     assert shown[0] not in page
     assert shown[0][:20] in page
+    assert "60 calls a minute 4 at once" in page
     key = ApiKey.objects.get()
     assert (key.created_by, key.expires_at is not None) == (alice, True)
 

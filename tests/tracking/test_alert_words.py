@@ -85,9 +85,9 @@ SENTENCES = [
         Told("credit", {"left": 45, "of": 500}),
         "Credits run low",
         "45 of 500 left. Add credits before they are gone; then jobs are refused.",
-        "",
+        "/credits",
     ),
-    (Told("credit", {"left": 0, "of": 500}), "No credits are left", "New jobs are refused until credits are added.", ""),
+    (Told("credit", {"left": 0, "of": 500}), "No credits are left", "New jobs are refused until credits are added.", "/credits"),
     (
         Told("unpriced", {"models": ["house/7b"], "calls": 3}),
         "house/7b has no price",

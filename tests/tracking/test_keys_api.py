@@ -76,11 +76,15 @@ def test_a_signed_in_browser_is_nobody_to_the_api(alice: User) -> None:
 def test_a_key_makes_lists_and_revokes_keys_of_its_team(team: Team) -> None:
     _, admin = make_key(team, scopes=["admin"], name="deployer")
     body = {"name": "ci", "scopes": ["ingest"], "allowed_models": ["gpt-4o"], "expires_at": "2099-01-01T00:00:00Z"}
+    body |= {"rpm_max": 60, "tpm_max": 90_000, "concurrent_max": 4}
     made = _call(admin, "POST", "/api/v1/keys", body)
     assert made.status_code == 201
     answer = made.json()
     assert answer["key"].startswith(answer["prefix"])
     assert caller_for(answer["key"]).scopes == {"ingest"}
+    policy = caller_for(answer["key"]).policy
+    assert (policy.key_rpm_max, policy.key_tpm_max, policy.key_concurrent_max) == (60, 90_000, 4)
+    assert (answer["rpm_max"], answer["tpm_max"], answer["concurrent_max"]) == (60, 90_000, 4)
     assert (answer["name"], answer["scopes"], answer["expires_at"]) == ("ci", ["ingest"], "2099-01-01T00:00:00Z")
     entry = AuditEntry.objects.get(action="key.make", object_id=answer["id"])
     assert (entry.actor_kind, entry.actor_name, entry.request_id) == ("key", "deployer", made.headers["X-Request-Id"])
@@ -115,6 +119,8 @@ def test_a_key_ends_in_any_zone_that_can_be_written(team: Team) -> None:
         ({"expires_at": "2020-01-01T00:00:00Z"}, "expires_at"),
         ({"expires_at": "2099-01-01T00:00:00"}, "expires_at"),
         ({"expires_at": "soon"}, "expires_at"),
+        ({"rpm_max": 0}, "rpm_max"),
+        ({"concurrent_max": 2**31}, "concurrent_max"),
         ({"expires_at": "9999-12-31T23:59:59-21:49"}, "expires_at"),
     ],
 )

@@ -13,9 +13,9 @@ from typing import Any
 import orjson
 
 from tracking import credits
-from tracking.errors import UpstreamFailed
+from tracking.errors import GuardRefused, UpstreamFailed
 from tracking.gateway import asked as asking
-from tracking.gateway import call
+from tracking.gateway import call, finish, guard
 from tracking.gateway.asked import Asked
 from tracking.gateway.call import Begun
 from tracking.gateway.dialects import CHAT
@@ -61,7 +61,9 @@ async def make(caller: Caller, job_id: object, wanted: Wanted) -> Made:
         await _failed(asked, job, wanted, began, error)
         raise
     row = await in_thread(lambda: _keep(asked, job, wanted, answered.begun, answered.bill, began))
-    choice = next(iter(answered.answer.get("choices") or ()), None) or {}  # type: ignore[call-overload]
+    told = guard.look_at_answer(asked, answered)  # it is paid for whatever it holds
+    answer: dict[str, Any] = orjson.loads(told.body) if told is not answered else answered.answer
+    choice = next(iter(answer.get("choices") or ()), None) or {}
     return Made(row, choice.get("message") or {}, choice.get("finish_reason") or "")
 
 
@@ -92,7 +94,7 @@ class Streamed:
     async def chunks(self, gone: Any) -> AsyncGenerator[bytes, None]:
         self.begun.on_close = self._closed
         end = b""
-        pieces = call.relay(self.begun, gone)
+        pieces = guard.pieces_of(self.begun, call.relay(self.begun, gone))
         try:
             async for data in pieces:
                 if data.rstrip().endswith(DONE):
@@ -122,6 +124,13 @@ def _asked(caller: Caller, job: Job, wanted: Wanted) -> Asked:
     named = _AGENT.fullmatch(wanted.purpose)
     asked.agent = named[1] if named else job.job_type
     asked.job, asked.user = run, asked.user or job.user_id
+    asked.guard = guard.of(asked, {})
+    try:
+        guard.look_at_prompt(asked)
+    except GuardRefused as error:
+        error.call_id = str(asked.id)
+        finish.refused(asked, error)
+        raise
     return asked
 
 

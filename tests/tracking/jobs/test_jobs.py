@@ -217,6 +217,17 @@ def test_budgets_and_the_kill_switch_bind_jobs(customer: Customer) -> None:
     assert refused.headers["x-should-retry"] == "false"
 
 
+def test_the_teams_guard_binds_jobs(customer: Customer) -> None:
+    secret = "sk-proj-" + "a1B2c3D4" * 5
+    Team.objects.filter(pk=customer.team.pk).update(guard="block")
+    job = customer.job()
+    assert wait_until(lambda: customer.ask(customer.job(), f"my key is {secret}").status_code == 400, seconds=15)
+    refused = customer.ask(job, f"keep {secret} for me")
+    assert "guard does not let through: key" in refused.json()["detail"]
+    assert customer.ask(job, "nothing of the kind").status_code == 200
+    assert customer.complete(job).json()["costs"]["total_calls"] == 1
+
+
 @pytest.mark.parametrize(("status", "event"), [("completed", "job.completed"), ("failed", "job.failed")])
 def test_a_webhook_is_told_of_the_end(customer: Customer, status: str, event: str) -> None:
     from tracking.alerts import destinations
