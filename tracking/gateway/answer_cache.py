@@ -1,6 +1,6 @@
 """Answers kept for a while: the same question of a team to a group that keeps its answers costs nothing.
 
-The same is exact: the whole request but who asks (``user``, ``metadata``, ``store``), whole and streamed apart. What binds a call
+The same is exact: the whole request but who asks (``user``, ``metadata``), whole and streamed apart. What binds a call
 binds an answer from here too: the key's models, the team's standing, rates, a stopped run, loops. Answers that were cut,
 refused or broke off are not kept. They lie in Redis, sealed, so losing it loses nothing; while it is away every call is
 made. ``Cache-Control: no-cache`` asks anew, ``no-store`` keeps nothing either.
@@ -30,7 +30,7 @@ from tracking.gateway.routing import resolve
 from tracking.ledger.verbs import Statement
 from tracking.sql import statements
 
-_NOT_ASKED = ("user", "metadata", "store", "safety_identifier")  # they change nothing of an answer
+_NOT_ASKED = ("user", "metadata", "safety_identifier")  # they change nothing of an answer
 _TEXT = "latin-1"  # sealed text is of characters: one a byte
 _NAME = b"x-wflo-cache"
 MISS, HIT = (_NAME, b"miss"), (_NAME, b"hit")

@@ -30,6 +30,7 @@ from tracking.gateway import (
 )
 from tracking.gateway.call import Answered, Begun
 from tracking.gateway.dialects import CHAT, COMPLETIONS, EMBEDDINGS, MESSAGES, RESPONSES, Dialect
+from tracking.gateway.kept_answers import Kept
 from tracking.ingest import body
 from tracking.ingest.answers import MethodNotAllowed, send_bytes
 from tracking.ingest.body import JSON, InFlight, Receive, Scope, Send, Stream
@@ -81,8 +82,11 @@ async def _call(scope: Scope, receive: Receive, send: Send, dialect: Dialect) ->
     stream = Stream(receive)
     try:
         wanted = await read(scope, stream, dialect)
-        kept = await kept_answers.claim(wanted) or await answer_cache.find(wanted)
+        kept = await kept_answers.claim(wanted)
         made = await _made(wanted) if kept is None else None
+        if isinstance(made, Kept):
+            await kept_answers.keep(wanted, made.headers, made.body)
+            kept, made = made, None
     except Exception as error:
         if not stream.is_ended and isinstance(error, WfloServerError):
             await stream.finish(error)
@@ -99,9 +103,12 @@ async def _call(scope: Scope, receive: Receive, send: Send, dialect: Dialect) ->
         await send_bytes(send, kept.status, _SSE_TYPE if wanted.is_stream else _JSON, kept.body, kept.headers)
 
 
-async def _made(wanted: asked.Asked) -> Answered | Begun:
-    """The call's whole answer, or its stream's beginning."""
+async def _made(wanted: asked.Asked) -> Answered | Begun | Kept:
+    """The call's whole answer, its stream's beginning, or what the same question was answered with."""
     try:
+        found = await answer_cache.find(wanted)
+        if found is not None:
+            return found
         guard.look_at_prompt(wanted)
         await kept_responses.recall(wanted)
         if wanted.is_stream:

@@ -109,6 +109,13 @@ def test_a_loop_is_noticed_though_it_costs_nothing(cached: Gateway) -> None:
     assert any(ask(cached, headers=run).json().get("error", {}).get("code") == "loop_detected" for _ in range(3))
 
 
+def test_a_hit_under_an_idempotency_key_is_kept_under_it(cached: Gateway) -> None:
+    ask(cached)
+    again = [ask(cached, headers={"idempotency_key": "order-7"}) for _ in range(2)]
+    assert [one.status_code for one in again] == [200, 200]
+    assert again[0].content == again[1].content
+
+
 def test_a_hit_is_a_step_of_its_run_and_no_call(cached: Gateway) -> None:
     ask(cached)
     ask(cached, headers={"x_wflo_run_id": "second", "x_wflo_agent": "finder"})
