@@ -17,7 +17,7 @@ from typing import Any
 from uuid import UUID
 
 from django.conf import settings
-from django.db import connection, transaction
+from django.db import DatabaseError, connection, transaction
 
 from tracking import alerts, run_control
 from tracking.audit import SYSTEM
@@ -59,6 +59,8 @@ def watch() -> int:
             break
         try:
             look_at(run)
+        except DatabaseError:  # the store is away: the next round tries again
+            raise
         except Exception:  # one run's trouble is not the others'
             log.exception("run %s could not be looked at for loops", run.id)
         _keep(run)

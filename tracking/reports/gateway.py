@@ -199,7 +199,9 @@ def blocked(team: Team, call_id: str) -> Blocked:
     found = _budget(team, row.details)
     if found is None:
         return Blocked(row, key)
-    period = BudgetPeriod.objects.filter(budget_id=found.pk).order_by("-touched_at").first()
+    # Of a budget for each of many nobody says here whose sums they were, so none are shown.
+    of = BudgetPeriod.objects.filter(team_id=found.team_id or 0, budget_id=found.pk, subject="")
+    period = of.order_by("-starts_at").first()
     if period is None:
         return Blocked(row, key, found)
     return Blocked(row, key, found, found.limit_usd, period.spent_usd, period.held_usd)
