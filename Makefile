@@ -1,5 +1,5 @@
 # Python 3.11 or newer and make are all that is needed; the first target makes .venv.
-.PHONY: up chaos test test-clients check lint bench demo lock dev
+.PHONY: up chaos test test-clients test-frameworks check lint bench peers demo lock dev
 
 PYTHON ?= $(shell for p in python3 python3.14 python3.13 python3.12 python3.11; do \
 	$$p -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && { echo $$p; exit; }; done; echo python3)
@@ -27,6 +27,10 @@ test-clients: dev  ## the makers' newest clients, of Python and Node, in .client
 	@cd .clients && npm install --silent --no-package-lock --no-audit --no-fund
 	@$(RUN) -m pytest tests/tracking/gateway/check_newest_clients.py
 
+test-frameworks: dev  ## the library in agents' frameworks, each in .frameworks/<name>; FRAMEWORKS="langgraph crewai" for some
+	@FRAMEWORKS="$(FRAMEWORKS)" $(RUN) -m tests.frameworks
+	@FRAMEWORKS="$(FRAMEWORKS)" $(RUN) -m pytest tests/frameworks/check_frameworks.py
+
 lint: dev
 	@$(RUN) -m ruff check .
 	@$(RUN) -m ruff format --check .
@@ -38,11 +42,15 @@ check: lint  ## lint, types, layers, migrations, tests
 	@$(RUN) -m tests.chromium
 	@$(PYTEST)
 
-chaos: dev  ## clients on little money while processes and stores are killed; SEED=n repeats one
-	@$(RUN) -m tests.chaos $(if $(SEED),--seed $(SEED)) $(if $(SECONDS),--seconds $(SECONDS))
+chaos: dev  ## clients on little money, or JOBS=n agent jobs, while processes and stores are killed; SEED=n repeats one
+	@$(RUN) -m tests.chaos $(if $(SEED),--seed $(SEED)) $(if $(SECONDS),--seconds $(SECONDS)) $(if $(JOBS),--jobs $(JOBS))
 
-bench: dev  ## the figures of docs/figures.md, measured here
+bench: dev peers  ## the figures of docs/figures.md, measured here
 	@$(RUN) -m bench
+
+peers:  ## the frameworks that agents are measured beside, in .peers
+	@test -x .peers/bin/python || $(RUN) -m venv .peers
+	@.peers/bin/python -m pip install -qq --disable-pip-version-check -r bench/peers.txt
 
 demo:  ## a sample team, sent through the front door of a running Wflo
 	@$(PYTHON) requirements/install.py server

@@ -19,7 +19,7 @@ from datetime import UTC, datetime, timedelta
 
 import psycopg
 
-from bench import client, floor, workload
+from bench import agents, client, floor, sdk, workload
 from bench.gateway import gateway
 from bench.server import KEY, Meter, Server, memory
 from bench.sign_in import cookie
@@ -111,6 +111,30 @@ class Bench:
     def ingests(self) -> None:
         self.ingest(spans=8_000, batch=0, at_least=5_000, p99_ms=None)
         self.ingest(spans=30_000, batch=512, at_least=9_000, p99_ms=800)
+
+    def agents(self) -> None:
+        self.add(Figure("import wflo", agents.import_ms("wflo"), "ms", 100), is_timed=False)
+        self.add(Figure("import wflo.agents", agents.import_ms("wflo.agents"), "ms", 300), is_timed=False)
+        found = agents.loops_us()
+        if not found:
+            say("  the other frameworks are not here: make peers")
+            return
+        for name in agents.FRAMEWORKS:
+            say(f"  a loop of ten tools, {name}: {found[name]:,.0f} us")
+        best = min(found[name] for name in agents.FRAMEWORKS)
+        self.add(
+            Figure("a loop of ten tools, beside the quickest of the others", found["wflo"], "us", best), is_timed=False
+        )
+        more = found["complete"] - found["litellm"]
+        self.add(Figure("complete, over LiteLLM's bare call", more, "us", best / agents.CALLS), is_timed=False)
+
+    def library(self) -> None:
+        p50, p99, exit_s = sdk.span_and_exit("opentelemetry")
+        say(f"  OpenTelemetry: a span {p50:.1f} us p50, {p99:.0f} us p99; the end of the process {exit_s:.1f} s")
+        p50, p99, exit_s = sdk.span_and_exit("wflo")
+        self.add(Figure("library, a span with a prompt of 2 KB, p50", p50, "us", 20), is_timed=False)
+        self.add(Figure("library, the same, p99", p99, "us", 200), is_timed=False)
+        self.add(Figure("library, end of a process, server silent", exit_s, "s", 2), is_timed=False)
 
     def both_stores(self, spans: int) -> None:
         for size in (spans // 10, spans):
@@ -241,7 +265,7 @@ def main() -> int:
     parser.add_argument("--spans", type=int, default=1_000_000, help="the larger store reads are timed on")
     parser.add_argument(
         "--only",
-        choices=("start", "ingest", "gateway", "reads", "huge"),
+        choices=("start", "agents", "library", "ingest", "gateway", "reads", "huge"),
         nargs="*",
         help="parts to run; all by default",
     )
@@ -249,14 +273,17 @@ def main() -> int:
     server = Server()
     bench = Bench(server)
     steps: dict[str, Callable[[], None]] = {
+        "agents": bench.agents,
+        "library": bench.library,
         "ingest": bench.ingests,
         "gateway": bench.calls,
         "reads": lambda: bench.both_stores(chosen.spans),
         "huge": lambda: bench.huge_run(50_000),
     }
     try:
-        say("start")
-        bench.start_up()
+        if not chosen.only or set(chosen.only) - {"agents", "library"}:
+            say("start")
+            bench.start_up()
         for name in chosen.only or steps:
             if name in steps:
                 say(name)

@@ -8,12 +8,16 @@ import random
 import time
 from collections import Counter
 from dataclasses import dataclass, field
+from itertools import count
 
 from bench.client import request
 from bench.workload import text
 
 PROMPT_CHARACTERS = 1_500
 BODIES = 64
+RUN, TURNS = b"run-00000000", 10  # a run makes so many calls
+
+_runs = count(1)
 
 
 @dataclass(slots=True)
@@ -36,11 +40,13 @@ class Called:
 
 
 def requests(port: int, model: str, headers: dict[str, str], *, stream: bool) -> list[bytes]:
+    """Whole requests whose run's name is ``RUN``, for ``call`` to put another in."""
     rng = random.Random(11)
+    system = text(rng, PROMPT_CHARACTERS // 5)  # of one agent
     made = []
     for _ in range(BODIES):
         messages = [
-            {"role": "system", "content": text(rng, PROMPT_CHARACTERS // 5)},
+            {"role": "system", "content": system},
             {"role": "user", "content": text(rng, PROMPT_CHARACTERS * 4 // 5)},
         ]
         body = {"model": model, "messages": messages, "max_tokens": 200, "temperature": 0.2, "stream": stream}
@@ -50,7 +56,7 @@ def requests(port: int, model: str, headers: dict[str, str], *, stream: bool) ->
                 "POST",
                 f"127.0.0.1:{port}",
                 "/v1/chat/completions",
-                {**headers, "Content-Type": "application/json"},
+                {**headers, "X-Wflo-Run-Id": RUN.decode(), "Content-Type": "application/json"},
                 raw,
             )
         )
@@ -60,17 +66,19 @@ def requests(port: int, model: str, headers: dict[str, str], *, stream: bool) ->
 async def call(
     port: int, raws: list[bytes], *, connections: int, seconds: float = 60.0, total: int | None = None
 ) -> Called:
-    """For ``seconds``, or ``total`` calls if that is sooner."""
+    """For ``seconds``, or ``total`` calls if that is sooner; each connection makes one run's calls after another's."""
     called = Called()
     began = time.perf_counter()
     left = iter(range(total)) if total is not None else None
 
     async def one(place: int) -> None:
         reader, writer = await asyncio.open_connection("127.0.0.1", port)
-        number = place
-        while time.perf_counter() - began < seconds and (left is None or next(left, None) is not None):
-            await _call(reader, writer, raws[number % len(raws)], called)
-            number += connections
+        for turn in count():
+            if time.perf_counter() - began >= seconds or (left is not None and next(left, None) is None):
+                break
+            if turn % TURNS == 0:
+                run = b"run-%08d" % next(_runs)
+            await _call(reader, writer, raws[(place + turn) % len(raws)].replace(RUN, run, 1), called)
         writer.close()
 
     await asyncio.gather(*(one(place) for place in range(connections)))

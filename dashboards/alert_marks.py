@@ -33,6 +33,9 @@ EVENT_WORDS = {
     "run.completed": "a run is done",
     "run.failed": "a run failed",
     "run.killed": "a run was stopped",
+    "run.rollback": "a run is to go back to a checkpoint",
+    "approval.request": "an agent waits for a yes",
+    "approval.decided": "a question was answered",
     "job.completed": "a job is done",
     "job.failed": "a job failed",
 }

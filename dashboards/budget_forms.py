@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
-from typing import Any, Self
+from typing import Any, ClassVar, Self
 
 from django import forms
 
 from dashboards.budget_words import usual_name
 from dashboards.forms import PageForm
-from tracking.errors import WfloServerError
 from tracking.ledger.budgets import tonight, zone_of
 from tracking.models import Budget, Team
 
@@ -26,11 +25,12 @@ WINDOWS = {"day": "a day", "week": "a week", "month": "a month", "run": "a run",
 MODES = {"strict": "Strict: never over", "elastic": "Elastic: over by a slice at most", "soft": "Soft: alerts only"}
 PRESETS = ("10", "50", "200", "1000")
 ENDS = {"tonight": "until tonight", "hour": "for an hour", "day": "for 24 hours", "week": "for a week"}
-_FIELDS = {"scope.kind": "scope_kind", "scope.id": "scope_id"}
 _LENGTHS = {"hour": timedelta(hours=1), "day": timedelta(days=1), "week": timedelta(days=7)}
 
 
 class _TermsForm(PageForm):
+    FIELDS: ClassVar[dict[str, str]] = {"scope.kind": "scope_kind", "scope.id": "scope_id"}
+
     name = forms.CharField(max_length=120, required=False, label="Name")
     limit_usd = forms.CharField(max_length=40, required=False, label="Limit in USD")
     limit_tokens = forms.CharField(max_length=40, required=False, label="Limit in tokens")
@@ -47,10 +47,6 @@ class _TermsForm(PageForm):
         super().__init__(*args, **options)
         for name in ("limit_usd", "limit_tokens"):
             self.fields[name].widget.attrs |= {"inputmode": "decimal", "autocomplete": "off"}
-
-    def refuse(self, error: WfloServerError) -> None:
-        field = _FIELDS.get(error.field or "", error.field)
-        self.add_error(field if field in self.fields else None, error.message)
 
     def _terms(self) -> dict[str, Any]:
         given = self.cleaned_data
@@ -111,13 +107,11 @@ class ChangeBudgetForm(_TermsForm):
 
 
 class RaiseForm(PageForm):
+    FIELDS: ClassVar[dict[str, str]] = {"until": "ends"}
+
     usd = forms.CharField(max_length=40, required=False, label="More USD")
     tokens = forms.CharField(max_length=40, required=False, label="More tokens")
     ends = forms.ChoiceField(choices=list(ENDS.items()), initial="tonight", label="How long")
-
-    def refuse(self, error: WfloServerError) -> None:
-        field = "ends" if error.field == "until" else error.field
-        self.add_error(field if field in self.fields else None, error.message)
 
     def values(self, budget: Budget, team: Team) -> dict[str, Any]:
         given, now = self.cleaned_data, datetime.now(UTC)

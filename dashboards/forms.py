@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import zoneinfo
 from datetime import UTC, datetime, timedelta
-from typing import Any, Self
+from typing import Any, ClassVar, Self
 
 from django import forms
 from django.http import HttpRequest
@@ -28,7 +28,9 @@ ROLE_NOTES = {
 
 
 class PageForm(forms.Form):
-    """A form whose verb may find fault too: ``refuse`` shows a domain error where it belongs."""
+    """A form whose verb may find fault too: ``refuse`` shows a domain error where it belongs, in the page's own words."""
+
+    FIELDS: ClassVar[dict[str, str]] = {}  # a verb's name for a field -> the form's, where they differ
 
     def __init__(self, *args: Any, **options: Any) -> None:
         super().__init__(*args, **options)
@@ -42,7 +44,14 @@ class PageForm(forms.Form):
         return cls(request.POST, auto_id=auto_id)
 
     def refuse(self, error: WfloServerError) -> None:
-        self.add_error(error.field if error.field in self.fields else None, error.message)
+        named = error.field or ""
+        field = self.FIELDS.get(named, named)
+        if field not in self.fields:
+            self.add_error(None, error.message)
+            return
+        label = str(self.fields[field].label or "")
+        says_name = error.message.startswith(f"{named} ") and label
+        self.add_error(field, f"{label}{error.message.removeprefix(named)}" if says_name else error.message)
 
 
 class KeyForm(PageForm):

@@ -46,7 +46,11 @@ LOOK = (
 ALERTS = "/alerts"
 OPERATE = (
     Place("Alerts", ALERTS, "alerts", "l"),
+    Place("Jobs", "/jobs", "flow", "j", is_first=False),
     Place("Loops", "/loops", "loop", "o", is_first=False),
+    Place("Circuits", "/circuits", "guardrail", "u", is_first=False),
+    Place("Approvals", "/approvals", "ok", "v", is_first=False),
+    Place("Dead letters", "/dead-letters", "killed", "x", is_first=False),
     Place("Gateway", "/gateway", "flow", "w", is_first=False),
     Place("Prices", "/prices", "prices", "p"),
     Place("Credits", "/credits", "credits", "d", is_first=False),

@@ -79,4 +79,7 @@ def written(value: Any) -> str:
             except orjson.JSONDecodeError:
                 return value
         return value
-    return orjson.dumps(value, default=str, option=orjson.OPT_INDENT_2 | orjson.OPT_NON_STR_KEYS).decode()
+    try:
+        return orjson.dumps(value, default=str, option=orjson.OPT_INDENT_2 | orjson.OPT_NON_STR_KEYS).decode()
+    except orjson.JSONEncodeError:
+        return "(nested too deep to be written)"

@@ -5,7 +5,15 @@ from __future__ import annotations
 from allauth.socialaccount.providers.openid_connect.views import callback
 from django.urls import path, re_path
 
-from dashboards.views import account, settings, settings_alerts, settings_data, settings_keys, settings_limits
+from dashboards.views import (
+    account,
+    settings,
+    settings_alerts,
+    settings_data,
+    settings_keys,
+    settings_limits,
+    settings_tools,
+)
 
 urlpatterns = [
     path("login", account.sign_in, name="account_login"),
@@ -48,6 +56,11 @@ urlpatterns = [
     path("settings/alerts/<uuid:destination_id>/mute", settings_alerts.mute, name="settings_alerts_mute"),
     path("settings/alerts/<uuid:destination_id>/secret", settings_alerts.new_secret, name="settings_alerts_secret"),
     path("settings/alerts/<uuid:destination_id>/remove", settings_alerts.remove, name="settings_alerts_remove"),
+    path("settings/tools", settings_tools.page, name="settings_tools"),
+    path("settings/tools/add", settings_tools.add, name="settings_tools_add"),
+    path("settings/tools/<uuid:server_id>/change", settings_tools.change, name="settings_tools_change"),
+    path("settings/tools/<uuid:server_id>/test", settings_tools.test, name="settings_tools_test"),
+    path("settings/tools/<uuid:server_id>/remove", settings_tools.remove, name="settings_tools_remove"),
     path("settings/limits", settings_limits.limits, name="settings_limits"),
     path("settings/limits/change", settings_limits.change_limits, name="settings_limits_change"),
     path("settings/retention", settings_data.retention, name="settings_retention"),

@@ -4,17 +4,46 @@ from __future__ import annotations
 
 from django.urls import include, path
 
-from dashboards.views import agents, alerts, costs, credits, demo, gateway, home, onboarding, palette, periods, prices
+from dashboards.views import (
+    agent_definitions,
+    agents,
+    alerts,
+    approvals,
+    circuits,
+    costs,
+    credits,
+    dead_letters,
+    demo,
+    gateway,
+    home,
+    onboarding,
+    palette,
+    periods,
+    prices,
+)
 
 urlpatterns = [
     path("", include("dashboards.people_urls")),
     path("", include("dashboards.run_urls")),
+    path("", include("dashboards.job_urls")),
     path("", include("dashboards.budget_urls")),
     path("", home.home, name="home"),
     path("alerts", alerts.page, name="alerts"),
     path("alerts/acknowledge", alerts.acknowledge, name="alerts_acknowledge"),
     path("alerts/resolve", alerts.resolve, name="alerts_resolve"),
+    path("approvals", approvals.page, name="approvals"),
+    path("approvals/decide", approvals.decide, name="approvals_decide"),
+    path("circuits", circuits.page, name="circuits"),
+    path("circuits/reset", circuits.reset, name="circuits_reset"),
+    path("circuits/allow", circuits.allow, name="circuits_allow"),
+    path("circuits/open", circuits.cut_off, name="circuits_open"),
+    path("circuits/breaker", circuits.change_breaker, name="circuits_breaker"),
+    path("dead-letters", dead_letters.page, name="dead_letters"),
+    path("dead-letters/act", dead_letters.act, name="dead_letters_act"),
     path("agents", agents.agents, name="agents"),
+    path("agents/new", agent_definitions.new, name="agent_new"),
+    path("agents/<str:name>/edit", agent_definitions.edit, name="agent_edit"),
+    path("agents/<str:name>/versions", agent_definitions.versions, name="agent_versions"),
     path("agents/<path:name>", agents.agent, name="agent"),
     path("costs", costs.explorer, name="costs"),
     path("costs.csv", costs.csv, name="costs_csv"),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 
@@ -14,6 +14,7 @@ INDENT_MAX = 12  # deeper rows stand at this depth and say theirs
 TICKS_MAX = 5
 PLOT_HEIGHT, PLOT_BOTTOM, PLOT_TOP = 92.0, 68.0, 14.0
 STEPS_MAX = 400  # of the cost line; more are thinned, its ends kept
+DIAMONDS_APART = 0.8  # per cent of the width
 _WIDTH_MIN = 0.25
 
 _SECOND = 1_000_000
@@ -179,6 +180,30 @@ class CostLine:
     end_y: str
     is_end_left: bool
     total_usd: Decimal
+
+
+@dataclass(frozen=True, slots=True)
+class Diamond:
+    """A checkpoint on the axis; ``is_on``: a run went on from it."""
+
+    version: int
+    name: str
+    x: str
+    is_on: bool
+    is_superseded: bool
+
+
+def diamonds(on: Scale, saved: Iterable[tuple[int, str, int, bool]], gone_on: Collection[int]) -> list[Diamond]:
+    """``saved``: version, name, when in microseconds, whether it was superseded. Those too near to the one before are left out, unless
+    a run went on from them."""
+    found: list[Diamond] = []
+    last = -100.0
+    for version, name, at_us, is_superseded in sorted(saved):
+        x = on.x(at_us)
+        if x - last >= DIAMONDS_APART or version in gone_on:
+            found.append(Diamond(version, name, _percent(x), version in gone_on, is_superseded))
+            last = x
+    return found
 
 
 def cost_line(places: Sequence[Place], on: Scale) -> CostLine | None:

@@ -86,7 +86,7 @@ def _with_uv(lock):
         return False
     command = [PYTHON, "-m", "uv", "pip", "install", "--quiet", "--python", PYTHON, "--require-hashes", "-r", lock]
     try:
-        done = subprocess.call(command, env=_as_pip_is_told(), timeout=UV_SECONDS)
+        done = subprocess.call(command, env=as_pip_is_told(), timeout=UV_SECONDS)
     except subprocess.TimeoutExpired:
         done = 1
     if done != 0:
@@ -98,7 +98,7 @@ def _with_pip(lock):
     return subprocess.call([PYTHON, "-m", "pip", "install", "--require-hashes", "--quiet", "-r", lock]) == 0
 
 
-def _as_pip_is_told():
+def as_pip_is_told():
     """uv does not read pip's settings: index, extra places and certificate are handed on under uv's names."""
     environ = dict(os.environ)
     said = subprocess.run([PYTHON, "-m", "pip", "config", "list"], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)

@@ -1,5 +1,5 @@
-"""Which tests hold each case of what senders may do (I) and of what may happen to money (B); ``python -m tests.cases``
-writes both pages.
+"""Which tests hold each case of what senders may do (I), of what may happen to money (B), to the library (K) and to jobs (J); ``python -m tests.cases``
+writes the pages.
 
 A test names its cases in its docstring, its name or its parameters' ids: I12, or B1 to B3.
 """
@@ -141,7 +141,87 @@ MONEY = Catalogue(
         "the makers' own clients read every answer",
     ),
 )
-CATALOGUES = (INGEST, MONEY)
+LIBRARY = Catalogue(
+    "K",
+    ROOT / "docs" / "sdk-cases.md",
+    "What may happen to the library in its host, and the tests that hold it",
+    "Twenty-nine cases of a library that must never harm whoever uses it.",
+    (
+        "the server refuses connections: the host does what it does, and ends in time",
+        "the server takes a connection and never says a word: likewise",
+        "its name is not known: likewise",
+        "it speaks no TLS where it should: likewise",
+        "it fails for ever: given up after some tries, and counted",
+        "it is busy: asked again, after as long as it says",
+        "the key is wrong: nothing more is sent, one line is logged",
+        "it redirects: not followed, for the key would go along",
+        "its answer is garbage, or has no end: at most a megabyte is read",
+        "any function of our own fails: the host does not notice, one line a minute",
+        "values that go round in circles, have no end, or fail when asked: bounded, and nobody's code is run",
+        "the queue is full: no call waits; sent and dropped are all there were, and the server is told",
+        "many threads: sums are exact",
+        "a fork with the lock held: no deadlock, nothing twice, the child sends",
+        "killed with a spool: sent once at the next start; without one, what was queued is lost",
+        "however a process ends: what is queued is sent within its seconds, without a traceback",
+        "an event loop is not held up, and context is kept over tasks, threads and executors",
+        "a stream that is left, collected or cancelled is told once, with what it had used",
+        "a clock that jumps makes no time negative",
+        "a spool that is missing, no folder, broken, shared or full: no harm, the oldest go, counted",
+        "configured twice, used after its end, without an address: nothing happens, or it goes on",
+        "too much for the server: in halves; one event that is too much is counted",
+        "its own requests are no spans",
+        "a server that is away for long: memory stays where it is",
+        "importing it opens no connection and loads little",
+        "the host's exceptions and signatures are its own",
+        "a redactor that fails: the field is left out, never sent as it is",
+        "a question to a server that is away holds no call up",
+        "spawned children, and hosts whose threads cannot start",
+    ),
+)
+JOBS = Catalogue(
+    "J",
+    ROOT / "docs" / "job-cases.md",
+    "What may happen to agent jobs, and the tests that hold it",
+    "Thirty-five cases of queued jobs.",
+    (
+        "asked for in a transaction that is undone: nothing runs",
+        "killed between commit and message: it is taken all the same",
+        "a message five times: done once",
+        "400 jobs, three killed workers: all done, none lost",
+        "three killed children of a worker: the same",
+        "Redis killed: all done without hands",
+        "Redis emptied: all done without hands",
+        "a step longer than a message lives: done once",
+        "a worker stopped for two leases writes nothing when it goes on",
+        "a job that takes its worker along each time: a dead letter after three, and the queue flows",
+        "what fails for good is not tried again; what fails for a moment is, with rests, so many times",
+        "a worker that dies after the provider's answer: asked again, both charged, marked",
+        "one that dies after the commit: not repeated",
+        "what is asked is not what was asked: a person looks",
+        "rolled back, clicked twice: exactly that state, logged once, what was spent stays",
+        "rolled back while it runs: its worker is fenced first",
+        "an undo that fails half-way can be taken up again",
+        "cancelled while it waits it never starts; while it runs the provider is hung up on and the hold settled",
+        "a deploy in load: none lost, none twice",
+        "a run that does not end is ended",
+        "two that look at a schedule: each moment once",
+        "a beat that slept for hours: made up for once",
+        "10,000 jobs of a team hold no other up",
+        "a cap on what a team has waiting",
+        "what is too large, or holds what no text may, is refused",
+        "a message's contents are not believed",
+        "a checkpoint that is too large is refused, a large one warned of; long runs are paged",
+        "keys in an error are struck out",
+        "a dead letter retried twice is tried once",
+        "workers' clocks that are off change nothing",
+        "PostgreSQL restarted again and again: all jobs right",
+        "the money is gone: paused, not asked again and again, and on when it is raised",
+        "a worker that stands still is started again",
+        "the broker away when a job is asked for: it is taken",
+        "a hundred jobs in a storm: everything that must be true is true",
+    ),
+)
+CATALOGUES = (INGEST, MONEY, LIBRARY, JOBS)
 
 
 def _texts(test: ast.FunctionDef) -> list[str]:

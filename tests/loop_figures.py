@@ -82,7 +82,7 @@ def alarmed(policy: str, door: str) -> list[str]:
 
 
 def policy_table() -> str:
-    source = (ROOT / "wflo" / "loops_policy.py").read_text()
+    source = (ROOT / "wflo" / "loops/policy.py").read_text()
     said = dict(re.findall(r"^    (\w+): [^=\n]+= [^#\n]+# (.+)$", source, re.MULTILINE))
     said |= {
         "is_on": "whether anything is looked for",

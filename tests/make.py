@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterable
 from datetime import UTC, datetime
 from typing import Any
 from uuid import uuid4
 
-from django.core.management import call_command
+from django.core.management import CommandError, call_command
 from django.test import Client
 
 from tracking import keys, teams
@@ -65,7 +66,14 @@ def make_run(team: Team, external_id: str, **fields: Any) -> Run:
 def empty_database() -> None:
     """After tests whose rows other processes wrote, so that no rollback takes them. Sequences go on: tables the flush
     does not know (spans, usage, entries) keep rows, and a team id given twice would find them as its own."""
-    call_command("flush", verbosity=0, interactive=False, reset_sequences=False)
+    for attempt in range(5):
+        try:
+            call_command("flush", verbosity=0, interactive=False, reset_sequences=False)
+            return
+        except CommandError:  # a server that still runs reads several tables while they are locked one by one
+            if attempt == 4:
+                raise
+            time.sleep(0.2)
 
 
 def signed_in(user: User, *, csrf: bool = False) -> Client:

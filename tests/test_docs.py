@@ -7,6 +7,7 @@ import json
 import os
 import re
 import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -113,6 +114,27 @@ def test_links_and_files_named_are_there(page: Path) -> None:
         assert (ROOT / file).exists(), file
 
 
+@pytest.mark.parametrize(
+    ("page", "told"), [("agents.md", "sunny in"), ("library.md", "'draft'"), ("resilience.md", "after 3 tries")]
+)
+def test_the_lines_of_a_tutorial_run_as_they_stand(page: str, told: str) -> None:
+    """In one process, each block after the one before, as a reader types them."""
+    blocks = re.findall(r"^```python\n(.*?)^```", (ROOT / "docs" / page).read_text(), re.MULTILINE | re.DOTALL)
+    assert len(blocks) > 4
+    code = "import ast, asyncio, sys\nscope = {'__name__': 'tutorial'}\nasync def main():\n    for block in sys.stdin.read().split('\\0'):\n"
+    code += "        found = eval(compile(block, sys.argv[1], 'exec', ast.PyCF_ALLOW_TOP_LEVEL_AWAIT), scope)\n        if found is not None: await found\n"
+    done = subprocess.run(
+        [sys.executable, "-W", "error", "-c", code + "asyncio.run(main())", page],
+        input="\0".join(blocks),
+        capture_output=True,
+        text=True,
+        check=False,
+        cwd=ROOT,
+    )
+    assert done.returncode == 0, done.stderr
+    assert told in done.stdout
+
+
 def test_the_map_names_what_is_there() -> None:
     tree = README.partition("## The map")[2].partition("## Terms")[0].split("```")[1]
     folder = ""
@@ -127,7 +149,11 @@ def test_the_map_names_what_is_there() -> None:
                 assert list((ROOT / folder).glob(name.rstrip("/"))), f"{folder}{name}"
 
 
-@pytest.mark.parametrize(("catalogue", "number"), [(cases.INGEST, 50), (cases.MONEY, 48)], ids=["ingest", "money"])
+@pytest.mark.parametrize(
+    ("catalogue", "number"),
+    [(cases.INGEST, 50), (cases.MONEY, 48), (cases.LIBRARY, 29)],
+    ids=["ingest", "money", "library"],
+)
 def test_the_lists_of_cases_are_up_to_date(catalogue: cases.Catalogue, number: int) -> None:
     assert len(catalogue.cases) == number
     assert catalogue.page.read_text() == cases.page(catalogue), "write it anew: python -m tests.cases"

@@ -35,7 +35,7 @@ PLANTS = [
     ("pure", "tracking/ingest/counting.py", "import tracking.pricing"),
     ("pure", "tracking/apprise_child.py", "import django.conf"),
     ("face", "dashboards/views/home.py", "import tracking.sql"),
-    ("litellm", "tracking/price_map.py", "import litellm"),
+    ("litellm", "wflo/price_map.py", "import litellm"),
     ("plotly", "dashboards/figures.py", "import plotly.graph_objects"),
     ("opentelemetry", "tracking/ingest/native.py", "import opentelemetry.proto"),
     ("supervisor", "wflo_site/banner.py", "import django"),

@@ -62,7 +62,7 @@ class Audited(ModelAdmin):
     ) -> None:
         kind = row._meta.model_name or ""
         audit.record(
-            _operator(request),
+            operator_of(request),
             _team_of(row),
             f"{kind}.{verb}",
             kind,
@@ -83,7 +83,7 @@ class ReadOnly(ModelAdmin):
         return False
 
 
-def _operator(request: HttpRequest) -> Actor:
+def operator_of(request: HttpRequest) -> Actor:
     if not isinstance(request.user, User):
         raise PermissionError("Only operators reach these tables.")
     return Actor.of(request.user, request_id=str(getattr(request, "id", "")))
@@ -186,7 +186,7 @@ class ApiKeys(ReadOnly):
     @admin.action(description="Revoke the chosen keys")
     def revoke(self, request: HttpRequest, rows: QuerySet[ApiKey]) -> None:
         for key in rows.select_related("team"):
-            keys.revoke(key, actor=_operator(request))
+            keys.revoke(key, actor=operator_of(request))
 
 
 @admin.register(AuditEntry)
@@ -293,7 +293,7 @@ class Budgets(ModelAdmin):
 
 
 def _hand(request: HttpRequest) -> Hand:
-    return Hand(_operator(request), rules_organization=True)
+    return Hand(operator_of(request), rules_organization=True)
 
 
 class FirstPages(Pages):

@@ -97,6 +97,26 @@ def charge(team: Team | int, job_id: UUID, job_type: str, *, client_usd: Decimal
     return Charged(is_charged=True, amount=taken, shortfall=shortfall, left=account.left)
 
 
+def charge_late(team: Team | int, job_id: UUID, job_type: str, *, client_usd: Decimal, tokens: int) -> int:
+    """For a call that ended after its job was charged: what the whole job costs now, less what was charged for it. How many."""
+    account = CreditAccount.objects.select_for_update().filter(team=team).first()
+    if account is None or account.is_unlimited:
+        return 0
+    entries = CreditEntry.objects.filter(team=team, job_id=job_id, kind__in=(Kind.DEDUCTION, Kind.ADJUSTMENT))
+    charged = sum(entry.amount if entry.kind == Kind.DEDUCTION else -entry.amount for entry in entries)
+    charged += sum(entry.shortfall for entry in entries)
+    more = price_of(account, client_usd=client_usd, tokens=tokens) - charged
+    if more <= 0:
+        return 0
+    before, taken = account.left, min(more, max(account.left, 0))
+    account.used += taken
+    _save(account, ["used"])
+    reason = f"A call ended after its job: {job_type}"
+    _enter(account, Kind.ADJUSTMENT, -taken, before, reason, SYSTEM, job_id=job_id, shortfall=more - taken)
+    _warn(account, before, more - taken)
+    return taken
+
+
 # --- what administrators do ------------------------------------------------------------------------------------------
 
 

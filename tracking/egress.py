@@ -1,4 +1,5 @@
-"""Calls to addresses that teams give: to public hosts only, with nothing of the answer handed on but its status.
+"""Calls to addresses that teams give: to public hosts only. Of what an alert's destination answers the status alone is handed on;
+what tools fetch has a size.
 
 The name is looked up here, each address it has is judged (tracking.egress_guard), and the connection is made to the very
 address that was judged. Redirects are not followed. The whole exchange has one deadline, kept by a clock of its own:
@@ -13,7 +14,7 @@ import socket
 import ssl
 import threading
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from ipaddress import ip_address
 from typing import Any
@@ -71,29 +72,69 @@ def read_target(url: str, *, field: str = "address") -> Target:
     return target
 
 
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """``headers`` by their names in small letters; ``is_cut``: the body went on, and was not read to its end."""
+
+    status: int
+    headers: Mapping[str, str]
+    body: bytes
+    is_cut: bool = False
+
+
 def post(target: Target, body: bytes, headers: Mapping[str, str]) -> int:
     """Send ``body`` and answer with the status. Raises CallFailed with a sentence that repeats nothing of the answer."""
-    seconds = settings.LIMITS["egress_seconds"]
-    deadline = time.monotonic() + seconds
-    connection = _Connection(target, deadline)
+    seconds, most = settings.LIMITS["egress_seconds"], settings.LIMITS["egress_answer_bytes"]
+    return exchange(target, "POST", body, headers, seconds=seconds, bytes_max=most).status
+
+
+def exchange(
+    target: Target,
+    method: str,
+    body: bytes | None,
+    headers: Mapping[str, str],
+    *,
+    seconds: int,
+    bytes_max: int,
+    enough: Callable[[bytes], bool] | None = None,
+) -> Answer:
+    """One request and its answer, of which at most ``bytes_max`` are read, and no more once ``enough`` says so of what came.
+
+    Raises CallFailed with a sentence that repeats nothing of the answer.
+    """
+    connection = _Connection(target, time.monotonic() + seconds)
     clock = threading.Timer(seconds, connection.cut)
     clock.daemon = True
     clock.start()
     try:
-        connection.request("POST", target.path, body, {**headers, "Host": _host_header(target), "Connection": "close"})
+        connection.request(method, target.path, body, {**headers, "Host": _host_header(target), "Connection": "close"})
         answer = connection.getresponse()
         if connection.was_cut:  # what was cut off looks like an answer that ended
             raise TimeoutError
-        status = answer.status
-        answer.read(settings.LIMITS["egress_answer_bytes"])  # what it said is its own affair
-        return status
+        told = {name.lower(): value for name, value in answer.getheaders()}
+        got, is_cut = _read(answer, bytes_max, enough)
+        if connection.was_cut and not (enough is not None and enough(got)):
+            raise TimeoutError
+        return Answer(answer.status, told, got, is_cut)
     except CallFailed:
         raise
     except (OSError, http.client.HTTPException, ValueError) as error:
-        raise CallFailed(_why(error, connection.was_cut, target)) from None
+        raise CallFailed(_why(error, connection.was_cut, target, seconds)) from None
     finally:
         clock.cancel()
         connection.close()
+
+
+def _read(answer: http.client.HTTPResponse, most: int, enough: Callable[[bytes], bool] | None) -> tuple[bytes, bool]:
+    got = b""
+    while len(got) <= most:
+        piece = answer.read1(most + 1 - len(got))
+        got += piece
+        if not piece and answer.length:
+            raise http.client.IncompleteRead(got, answer.length)
+        if not piece or (enough is not None and enough(got)):
+            return got, False
+    return got[:most], True
 
 
 class _Connection(http.client.HTTPConnection):
@@ -170,9 +211,9 @@ def _host_header(target: Target) -> str:
     return target.origin.partition("://")[2]
 
 
-def _why(error: Exception, was_cut: bool, target: Target) -> str:
+def _why(error: Exception, was_cut: bool, target: Target, seconds: int) -> str:
     if was_cut or isinstance(error, TimeoutError):
-        return f"{target.host} did not answer within {settings.LIMITS['egress_seconds']} s."
+        return f"{target.host} did not answer within {seconds} s."
     if isinstance(error, socket.gaierror):
         return f"There is no host {target.host}."
     if isinstance(error, ssl.SSLCertVerificationError):

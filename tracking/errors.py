@@ -24,6 +24,7 @@ WfloServerError
  │    ├── KeyInUse         409  the idempotency key's first request is under way
  │    ├── KeyReused        422  the idempotency key came with another request before
  │    └── CircuitOpen      503
+ │         └── AgentCutOff 429
  ├── UpstreamFailed       the provider's status, or 502, 504
  └── Unavailable          503  PostgreSQL away, queue full: try again soon
       └── TooSlow         503  a question that took longer than it may: ask for less
@@ -74,6 +75,13 @@ class Invalid(WfloServerError):
 
     code = "invalid"
     status = 400
+
+
+class Conflict(WfloServerError):
+    """It is not any more what the request takes it for."""
+
+    code = "conflict"
+    status = 409
 
 
 class TooLarge(WfloServerError):
@@ -222,6 +230,13 @@ class CircuitOpen(Refused):
     status = 503
     may_retry = True
     retry_after_s = 5.0
+
+
+class AgentCutOff(CircuitOpen):
+    """The agent's breaker is open: it makes no calls until one may try."""
+
+    status = 429
+    may_retry = False
 
 
 class UpstreamFailed(WfloServerError):

@@ -27,7 +27,9 @@ from tracking import audit
 from tracking.audit import Actor
 from tracking.errors import Invalid, KeyMissing, NotAllowed, NotFound, Unauthenticated, Unavailable
 from tracking.models import ApiKey, Team
+from wflo import agent_breaker
 from wflo import keys as key_text
+from wflo.agent_breaker import BreakerPolicy
 
 Scope = ApiKey.Scope
 ALL_SCOPES: tuple[str, ...] = tuple(ApiKey.Scope.values)
@@ -45,6 +47,7 @@ class Policy:
     loop_action: str = Team.LoopAction.KILL
     loop_policy: Mapping[str, Any] = field(default_factory=dict, hash=False)
     guard: str = Team.Guard.OFF
+    breaker: BreakerPolicy = agent_breaker.OFF
     run_steps_max: int | None = None
     run_minutes_max: int | None = None
     run_idle_minutes_max: int | None = None
@@ -242,26 +245,43 @@ def _caller_of(key: ApiKey) -> Caller:
         allowed_models=tuple(key.allowed_models),
         redaction=key.team.redaction,
         spans_per_day_max=key.team.spans_per_day_max,
-        policy=_policy_of(key),
+        policy=_policy_of(key.team, key),
         is_operator=key.is_operator,
     )
 
 
-def _policy_of(key: ApiKey) -> Policy:
-    team = key.team
+def caller_of(team: Team, *, key_id: str = "", name: str = "", user_id: int | None = None) -> Caller:
+    """Who works for a team without sending a key: as the key that asked for it, as long as that is good, else as the team."""
+    key = ApiKey.objects.filter(team=team, pk=key_id, revoked_at=None).first() if key_id else None
+    return Caller(
+        team_id=team.pk,
+        team_slug=team.slug,
+        key_id=key_id or None,
+        user_id=user_id,
+        scopes=frozenset(ALL_SCOPES),
+        name=name,
+        allowed_models=() if key is None else tuple(key.allowed_models),
+        redaction=team.redaction,
+        spans_per_day_max=team.spans_per_day_max,
+        policy=_policy_of(team, key),
+    )
+
+
+def _policy_of(team: Team, key: ApiKey | None) -> Policy:
     return Policy(
         status=team.status,
         organization_id=team.organization_id,
         loop_action=team.loop_action,
         loop_policy=team.loop_policy,
         guard=team.guard,
+        breaker=agent_breaker.read_stored(team.breaker),
         run_steps_max=team.run_steps_max,
         run_minutes_max=team.run_minutes_max,
         run_idle_minutes_max=team.run_idle_minutes_max,
         team_rpm_max=team.rpm_max,
-        key_rpm_max=key.rpm_max,
-        key_tpm_max=key.tpm_max,
-        key_concurrent_max=key.concurrent_max,
+        key_rpm_max=None if key is None else key.rpm_max,
+        key_tpm_max=None if key is None else key.tpm_max,
+        key_concurrent_max=None if key is None else key.concurrent_max,
     )
 
 
@@ -273,19 +293,25 @@ def _mark_used(key: ApiKey) -> None:
 
 
 class ApiKeyAuth(AuthBase):
-    """django-ninja's ``auth=``: ``request.auth`` is a Caller with the scope. Cookies are not looked at."""
+    """django-ninja's ``auth=``: ``request.auth`` is a Caller with one of the scopes. Cookies are not looked at."""
 
     openapi_type = "http"
     openapi_scheme = "bearer"
     openapi_description = 'An API key: "Authorization: Bearer <key>", or "X-API-Key: <key>".'
 
-    def __init__(self, scope: str) -> None:
-        self.scope = scope
+    def __init__(self, scope: str, *others: str) -> None:
+        self.scope, self.others = scope, others
         super().__init__()
 
     def __call__(self, request: HttpRequest) -> Caller:
         headers = request.headers
-        return caller_for(secret_of(headers.get("Authorization"), headers.get("X-API-Key")), scope=self.scope)
+        secret = secret_of(headers.get("Authorization"), headers.get("X-API-Key"))
+        for other in self.others:
+            try:
+                return caller_for(secret, scope=other)
+            except NotAllowed:
+                continue
+        return caller_for(secret, scope=self.scope)
 
 
 # --- making and unmaking --------------------------------------------------------------------------------------------

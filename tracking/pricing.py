@@ -6,37 +6,27 @@ Prices come from the team, else an operator, else the bundled list; each dated, 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from decimal import Decimal
 from typing import Any, Protocol
 
 from django.db import IntegrityError, connection, transaction
 
-from tracking import audit, price_map
+from tracking import audit
 from tracking.audit import Actor
 from tracking.errors import Invalid
 from tracking.models import Price, Team
 from tracking.models import Span as SpanModel
 from tracking.price_book import Entry, book
 from tracking.price_input import per_million, read_model, read_moment, read_rates
+from wflo import price_map
+from wflo.demo.rates import DEMO_RATES
 from wflo.pricing import Cost, CostStatus, cost_usd
 from wflo.rates import Rates
 from wflo.usage import Usage
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _LOAD_LOCK = 0x50524943  # "PRIC": one process loads the bundled list at a time
-
-# The demo provider's models. demo/slow and demo/json exercise the buckets the others lack.
-_DEMO = Rates(input=Decimal("0.000001"), output=Decimal("0.000004"), cache_read=Decimal("0.0000001"))
-DEMO_RATES: dict[str, Rates] = {
-    "demo/agent": _DEMO,
-    "demo/echo": Rates(input=Decimal("0.0000001"), output=Decimal("0.0000004")),
-    "demo/loop": _DEMO,
-    "demo/slow": replace(_DEMO, output=Decimal("0.00001"), reasoning=Decimal("0.000012")),
-    "demo/error": _DEMO,
-    "demo/json": replace(_DEMO, cache_write=Decimal("0.00000125"), cache_write_1h=Decimal("0.000002")),
-}
 
 _CODES: dict[CostStatus, int] = {status: SpanModel.CostStatus[status.name].value for status in CostStatus}
 _UNITS = 10  # a row counts money in 1e-10 USD

@@ -6,8 +6,9 @@ where it belongs. All of them are stopped.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from typing import Any
@@ -39,6 +40,10 @@ class Control:
     started_at: datetime | None = None
     last_at: datetime | None = None
     budget_remaining_usd: Decimal | None = None  # None: no budget is for each run by itself
+    rollback: dict[str, Any] | None = None  # that its process is asked for, and has not answered
+    approvals: Mapping[str, Any] = field(
+        default_factory=dict
+    )  # that it waits for, or were decided lately, by their ids
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,6 +85,16 @@ def complete(team: Team, references: Sequence[str], *, actor: Actor) -> list[Con
 def control(team: Team, reference: str) -> Control:
     """Raises NotFound, for another team's run too."""
     return _controls(team, _named(team, [reference]))[0]
+
+
+def name_of(team: Team, reference: str, *, is_known: bool = True) -> str:
+    """By what its callers name the run. Raises NotFound for one nobody has told of, unless it need not be known yet."""
+    try:
+        return _named(team, [reference])[0].name
+    except NotFound:
+        if is_known:
+            raise
+        return reference
 
 
 def latest(
@@ -162,7 +177,7 @@ def _tell(team: Team, run: Named, reason: str, actor: Actor) -> None:
 def _controls(team: Team, found: Sequence[Named]) -> list[Control]:
     now = datetime.now(UTC)
     names = [name for run in found for name in run.names]
-    asked = {"teams": [team.pk] * len(names), "names": names}
+    asked = controls_of([team.pk] * len(names), names)
     rows = {row[1]: row[1:] for row in _rows("controls", asked)}
     return [_one([rows[name] for name in run.names if name in rows], run, now) for run in found]
 
@@ -177,17 +192,32 @@ def _one(rows: Sequence[tuple[Any, ...]], run: Named, now: datetime) -> Control:
     killed = next((one for one in made if one.status == Run.Status.KILLED), most)
     return Control(
         run.name, killed.status, killed.kill_reason, most.steps, most.cost_usd, most.tokens, most.started_at, most.last_at,
-        most.budget_remaining_usd,
+        most.budget_remaining_usd, next((one.rollback for one in made if one.rollback), None),
+        {id: told for one in made for id, told in one.approvals.items()},
     )  # fmt: skip
+
+
+def controls_of(teams: Sequence[int], names: Sequence[str]) -> dict[str, Any]:
+    """What the statement "controls" is asked with."""
+    limits = settings.LIMITS
+    return {
+        "teams": list(teams),
+        "names": list(names),
+        "approvals": limits["approvals_told"],
+        "approval_minutes": limits["approval_told_minutes"],
+    }
 
 
 def of_row(row: tuple[Any, ...], now: datetime) -> Control:
     """As ``run_control.sql`` selects it, from the run's name on."""
-    run, steps, cost_usd, tokens, started_at, last_at, ended_at, killed_at, reason, remaining = row
+    run, steps, cost_usd, tokens, started_at, last_at, ended_at, killed_at, reason, remaining, *told = row
+    rollback, approvals = [json.loads(one) if isinstance(one, str) else one for one in told]  # by its connection
     is_over = ended_at is not None or last_at < _idle(now)
     status = Run.Status.KILLED if killed_at else Run.Status.COMPLETED if is_over else Run.Status.RUNNING
     remaining = None if remaining is None else max(remaining, Decimal(0))
-    return Control(run, status.value, reason, steps, cost_usd, tokens, started_at, last_at, remaining)
+    return Control(
+        run, status.value, reason, steps, cost_usd, tokens, started_at, last_at, remaining, rollback, approvals or {}
+    )
 
 
 def _idle(now: datetime) -> datetime:

@@ -12,7 +12,7 @@ from tracking import run_control
 from tracking.audit import Actor
 from tracking.errors import WfloServerError
 from tracking.keys import ApiKeyAuth, Caller, Scope
-from tracking.models import Team
+from tracking.models import Approval, Team
 from tracking.reading_json import money, write
 from tracking.run_control import Control
 
@@ -30,11 +30,18 @@ class RunsKilled(Reason):
     runs: list[str] = Field(description="ids, external ids or trace ids: all of them, or none", max_length=500)
 
 
+class ApprovalTold(Schema):
+    status: Approval.Status
+    decided_by: str
+    comment: str
+
+
 class ControlShown(Schema):
     run: str
     status: Literal["running", "completed", "failed", "cancelled", "killed"]
     kill_reason: str | None
-    rollback: dict[str, Any] | None
+    rollback: dict[str, Any] | None = Field(description="the checkpoint that its process is asked to go on from")
+    approvals: dict[str, ApprovalTold] = Field(description="pending, or decided in the last hour; by their ids")
     budget_remaining_usd: Decimal | None = Field(description="of what each run may spend; null when nothing is set")
 
 
@@ -69,7 +76,8 @@ def _shown(control: Control) -> dict[str, Any]:
         "run": control.run,
         "status": control.status,
         "kill_reason": control.kill_reason or None,
-        "rollback": None,
+        "rollback": control.rollback,
+        "approvals": control.approvals,
         "budget_remaining_usd": money(control.budget_remaining_usd),
     }
 

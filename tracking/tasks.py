@@ -9,9 +9,10 @@ from celery import shared_task
 from django.conf import settings
 from kombu.exceptions import OperationalError
 
-from tracking import alert_watch, credits, loop_watch, retention, runs
+from tracking import alert_watch, credits, loop_watch, retention, runs, speed_watch
 from tracking.alerts import deliver, outbox
 from tracking.audit import SYSTEM, Actor
+from tracking.checkpoints import store
 from tracking.demo import team as demo_team
 from tracking.errors import Unavailable
 from tracking.gateway import kept_responses
@@ -19,6 +20,9 @@ from tracking.ingest import reprice as repricing
 from tracking.ledger import reconcile as reconciling
 from tracking.ledger import seal, sweep
 from tracking.models import Team, User
+from tracking.queue import claims
+from tracking.queue.engine import engine
+from tracking.steering import approvals, clearing
 from tracking.usage import fold
 
 
@@ -49,6 +53,27 @@ def keep_partitions() -> None:
 @shared_task
 def clear_kept_answers() -> None:
     retention.clear_kept_answers()
+
+
+@shared_task
+def clear_checkpoints() -> None:
+    store.clear_old()
+    clearing.clear_old()
+
+
+@shared_task
+def look_for_jobs() -> None:
+    engine.wake()
+
+
+@shared_task
+def forget_workers() -> None:
+    claims.forget_workers()
+
+
+@shared_task
+def expire_approvals() -> None:
+    approvals.expire()
 
 
 @shared_task
@@ -99,6 +124,11 @@ def reconcile_everything() -> None:
 @shared_task
 def watch_loops() -> None:
     loop_watch.watch()
+
+
+@shared_task
+def watch_speed() -> None:
+    speed_watch.watch()
 
 
 @shared_task

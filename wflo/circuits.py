@@ -1,7 +1,9 @@
 """A breaker's rule: when a component that fails is given a rest, and how it comes back. Pure; times are Unix seconds.
 
-    CLOSED -- failures_max in a row, or more than error_rate_max of calls_min and more in the window, or tokens_max --> OPEN
+    CLOSED -- failures_max in a row, or more than error_rate_max of calls_min and more in the window, or tokens_max, or
+              hits_max --> OPEN
     OPEN -- rest_seconds later, one call is let through as a probe --> HALF_OPEN
+    OPEN, held -- a person lets it be tried, whatever the time --> HALF_OPEN
     HALF_OPEN -- the probe succeeds, successes_min times in all --> CLOSED
     HALF_OPEN -- the probe fails --> OPEN
 
@@ -14,6 +16,8 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from enum import StrEnum
 from uuid import UUID
+
+HELD_SECONDS = 60.0  # from one look at a circuit that a person holds to the next
 
 
 class State(StrEnum):
@@ -31,12 +35,13 @@ class CircuitPolicy:
     calls_min: int = 5  # in the window, before a rate says anything
     window_seconds: float = 60.0
     tokens_max: int | None = None  # in the window
+    hits_max: int | None = None  # of a guardrail, in the window
     rest_seconds: float = 30.0
     probe_seconds: float = 60.0  # a probe that says nothing for so long is forgotten
     successes_min: int = 1
 
     def __post_init__(self) -> None:
-        for name in ("failures_max", "calls_min", "tokens_max", "successes_min"):
+        for name in ("failures_max", "calls_min", "tokens_max", "hits_max", "successes_min"):
             value = getattr(self, name)
             if value is not None and value < 1:
                 raise ValueError(f"{name} must be at least 1")
@@ -48,7 +53,7 @@ class CircuitPolicy:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Circuit:
-    """A breaker at a moment. ``calls``, ``errors`` and ``tokens`` count since ``window_at``."""
+    """A breaker at a moment. ``calls``, ``errors``, ``tokens`` and ``hits`` count since ``window_at``."""
 
     state: State = State.CLOSED
     failures: int = 0  # in a row
@@ -56,12 +61,16 @@ class Circuit:
     calls: int = 0
     errors: int = 0
     tokens: int = 0
+    hits: int = 0
     window_at: float = 0.0
     opened_at: float | None = None
     retry_at: float | None = None
     probe: UUID | None = None
     probe_until: float | None = None
     last_error: str = ""
+    why: str = ""  # it is not closed
+    is_held: bool = False  # no time opens the way to it again: a person does
+    approval: UUID | None = None  # the question that person was asked
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -74,6 +83,7 @@ class Outcome:
     successes: int = 0
     failures: int = 0
     tokens: int = 0
+    hits: int = 0
     error: str = ""
     probe: UUID | None = None
 
@@ -85,13 +95,15 @@ def may_call(circuit: Circuit) -> bool:
 
 def may_probe(circuit: Circuit, now: float) -> bool:
     if circuit.state is State.OPEN:
-        return circuit.retry_at is None or now >= circuit.retry_at
+        return not circuit.is_held and (circuit.retry_at is None or now >= circuit.retry_at)
     is_free = circuit.probe is None or circuit.probe_until is None or now >= circuit.probe_until
     return circuit.state is State.HALF_OPEN and is_free
 
 
 def wait_seconds(circuit: Circuit, now: float) -> float:
     """Until it may be worth asking again."""
+    if circuit.is_held:
+        return HELD_SECONDS
     until = circuit.retry_at if circuit.state is State.OPEN else circuit.probe_until
     return max((until or now) - now, 0.0)
 
@@ -110,6 +122,31 @@ def probed(circuit: Circuit, policy: CircuitPolicy, now: float, probe: UUID) -> 
     )
 
 
+def opened(circuit: Circuit, now: float, why: str, *, rest_seconds: float | None) -> Circuit:
+    """For what the rule itself does not see. ``rest_seconds`` None: until a person lets it be tried."""
+    return replace(
+        circuit,
+        state=State.OPEN,
+        opened_at=now,
+        retry_at=None if rest_seconds is None else now + rest_seconds,
+        successes=0,
+        probe=None,
+        probe_until=None,
+        why=why,
+        is_held=rest_seconds is None,
+        approval=None,
+    )
+
+
+def let_through(circuit: Circuit) -> Circuit | None:
+    """By a person: the next call is a probe. None where it is closed."""
+    if circuit.state is State.CLOSED:
+        return None
+    return replace(
+        circuit, state=State.HALF_OPEN, successes=0, probe=None, probe_until=None, is_held=False, approval=None
+    )
+
+
 def told(circuit: Circuit, policy: CircuitPolicy, now: float, outcome: Outcome) -> Circuit:
     """After ``outcome``. What is told of calls that began before it opened changes nothing but the counts."""
     counted = _counted(circuit, policy, now, outcome)
@@ -119,17 +156,19 @@ def told(circuit: Circuit, policy: CircuitPolicy, now: float, outcome: Outcome) 
         return counted
     row = outcome.failures + (0 if outcome.successes else counted.failures)
     counted = replace(counted, failures=row)
-    return _opened(counted, policy, now) if _reaches(counted, policy) else counted
+    why = _reached(counted, policy)
+    return _opened(counted, policy, now, why) if why else counted
 
 
 def _counted(circuit: Circuit, policy: CircuitPolicy, now: float, outcome: Outcome) -> Circuit:
     is_over = now >= circuit.window_at + policy.window_seconds
-    calls, errors, tokens = (0, 0, 0) if is_over else (circuit.calls, circuit.errors, circuit.tokens)
+    before = Circuit() if is_over else circuit
     return replace(
         circuit,
-        calls=calls + outcome.successes + outcome.failures,
-        errors=errors + outcome.failures,
-        tokens=tokens + outcome.tokens,
+        calls=before.calls + outcome.successes + outcome.failures,
+        errors=before.errors + outcome.failures,
+        tokens=before.tokens + outcome.tokens,
+        hits=before.hits + outcome.hits,
         window_at=now if is_over else circuit.window_at,
         last_error=outcome.error or circuit.last_error,
     )
@@ -139,7 +178,8 @@ def _after_probe(circuit: Circuit, policy: CircuitPolicy, now: float, outcome: O
     if outcome.probe is None or outcome.probe != circuit.probe:
         return circuit
     if outcome.failures:
-        return _opened(replace(circuit, failures=circuit.failures + outcome.failures), policy, now)
+        failed = replace(circuit, failures=circuit.failures + outcome.failures)
+        return _opened(failed, policy, now, "The call that tried it failed.")
     free = replace(circuit, probe=None, probe_until=None, successes=circuit.successes + outcome.successes)
     if not outcome.successes or free.successes < policy.successes_min:
         return free
@@ -147,24 +187,25 @@ def _after_probe(circuit: Circuit, policy: CircuitPolicy, now: float, outcome: O
     return Circuit(tokens=free.tokens, window_at=free.window_at, last_error=free.last_error)
 
 
-def _reaches(circuit: Circuit, policy: CircuitPolicy) -> bool:
+def _reached(circuit: Circuit, policy: CircuitPolicy) -> str:
+    """The threshold that it has come to, in words; '' for none."""
     if policy.failures_max is not None and circuit.failures >= policy.failures_max:
-        return True
+        return f"{circuit.failures} call{'s in a row' if circuit.failures > 1 else ''} failed."
     is_known = policy.error_rate_max is not None and circuit.calls >= policy.calls_min
     if is_known and circuit.errors > (policy.error_rate_max or 0.0) * circuit.calls:
-        return True
-    return _has_spent(circuit, policy)
+        return f"{circuit.errors} of its last {circuit.calls} calls failed."
+    if policy.hits_max is not None and circuit.hits >= policy.hits_max:
+        return f"A guardrail stepped in {circuit.hits} time{'s' if circuit.hits > 1 else ''}."
+    return f"Its {circuit.tokens:,} tokens are spent." if _has_spent(circuit, policy) else ""
 
 
 def _has_spent(circuit: Circuit, policy: CircuitPolicy) -> bool:
     return policy.tokens_max is not None and circuit.tokens >= policy.tokens_max
 
 
-def _opened(circuit: Circuit, policy: CircuitPolicy, now: float) -> Circuit:
+def _opened(circuit: Circuit, policy: CircuitPolicy, now: float, why: str) -> Circuit:
     """One whose tokens are spent rests until its window is over."""
-    retry_at = now + policy.rest_seconds
+    rest_seconds = policy.rest_seconds
     if _has_spent(circuit, policy):
-        retry_at = max(retry_at, circuit.window_at + policy.window_seconds)
-    return replace(
-        circuit, state=State.OPEN, opened_at=now, retry_at=retry_at, successes=0, probe=None, probe_until=None
-    )
+        rest_seconds = max(rest_seconds, circuit.window_at + policy.window_seconds - now)
+    return opened(circuit, now, why, rest_seconds=rest_seconds)

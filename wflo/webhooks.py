@@ -5,6 +5,11 @@ Wflo signs what it sends to a team's webhook; whoever receives it checks::
     from wflo.webhooks import verify
     verify(secret, request.headers, body)   # raises ValueError, saying what is wrong
 
+A program in which agents run has what was decided of them take effect at once, before its next message would hear of it::
+
+    from wflo.webhooks import receive
+    event = receive(request.headers, body, secret)
+
 A request carries ``webhook-id`` (the same however often it is tried: skip what you have seen), ``webhook-timestamp``
 (seconds) and ``webhook-signature``: ``v1,`` and the base64 of HMAC-SHA256 over ``id.timestamp.body``.
 """
@@ -15,9 +20,13 @@ import base64
 import binascii
 import hashlib
 import hmac
+import json
 import secrets
 import time
 from collections.abc import Mapping
+from typing import Any
+
+from wflo import runs
 
 TOLERANCE_SECONDS = 300
 _PREFIX = "whsec_"
@@ -57,6 +66,36 @@ def verify(secret: str, headers: Mapping[str, str], body: bytes, *, now: float |
     if abs((time.time() if now is None else now) - int(timestamp)) > TOLERANCE_SECONDS:
         raise ValueError(f"The request is more than {TOLERANCE_SECONDS} seconds old or ahead.")
     return message_id
+
+
+def receive(headers: Mapping[str, str], body: bytes, secret: str) -> dict[str, Any]:
+    """The event (``id, type, timestamp, team, data``) of a request that is signed; what it says of this process's agents is
+    done: a run that was stopped or is to go back makes no more calls, a question that was answered is waited for no longer.
+    The same request again changes nothing.
+
+    Raises ValueError as ``verify`` does, and for a body that is no event.
+    """
+    verify(secret, headers, body)
+    try:
+        event = json.loads(body)
+    except (ValueError, RecursionError):
+        raise ValueError("The body is no JSON.") from None
+    data = event.get("data") if isinstance(event, dict) else None
+    if not isinstance(data, dict) or not isinstance(event.get("type"), str):
+        raise ValueError("The body is no event: it has no type and data.")
+    _apply(event["type"], data)
+    return dict(event)
+
+
+def _apply(kind: str, data: Mapping[str, Any]) -> None:
+    run = str(data.get("run_id") or "")
+    if kind == "run.killed":
+        runs.told(run, {"status": "killed", "kill_reason": data.get("reason") or ""})
+    elif kind == "run.rollback" and isinstance(data.get("rollback"), dict):
+        runs.told(run, {"rollback": data["rollback"]})
+    elif kind == "approval.decided" and data.get("approval_id"):
+        told = {name: data.get(name) or "" for name in ("status", "decided_by", "comment", "action")}
+        runs.decided(str(data["approval_id"]), told)
 
 
 def _signature(secret: str, message_id: str, timestamp: str, body: bytes) -> str:

@@ -10,6 +10,6 @@ from allauth.account.models import EmailAddress
 from allauth.socialaccount.models import SocialAccount, SocialApp, SocialToken
 from django.contrib import admin
 
-for module in ("allauth.account.admin", "allauth.socialaccount.admin", "tracking.catalog_admin"):
+for module in ("allauth.account.admin", "allauth.socialaccount.admin", "tracking.catalog_admin", "tracking.jobs_admin"):
     import_module(module)
 admin.site.unregister([EmailAddress, SocialAccount, SocialApp, SocialToken])

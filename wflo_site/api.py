@@ -12,12 +12,17 @@ from ninja import NinjaAPI
 from ninja.errors import HttpError, ValidationError
 from ninja.openapi.schema import OpenAPISchema
 
+from tracking.agent_jobs_api import router as agent_jobs_router
+from tracking.agents_api import router as agents_router
 from tracking.alerts_api import reading as alerts_reading
 from tracking.alerts_api import router as alerts_router
 from tracking.budgets_api import router as budgets_router
 from tracking.catalog_api import router as catalog_router
+from tracking.checkpoints_api import router as checkpoints_router
+from tracking.circuits_api import asking as circuits_asking
 from tracking.circuits_api import reading as circuits_reading
 from tracking.circuits_api import router as circuits_router
+from tracking.compare_api import router as compare_router
 from tracking.errors import Invalid, NotFound, Unauthenticated, Unavailable, WfloServerError
 from tracking.keys_api import router as keys_router
 from tracking.prices_api import router as prices_router
@@ -25,6 +30,7 @@ from tracking.problems import TITLES, problem_json
 from tracking.reading_api import router as reading_router
 from tracking.reading_schemas import Problem
 from tracking.runs_api import router as runs_router
+from tracking.steering_api import router as steering_router
 from tracking.store_errors import store_trouble
 from tracking.usage_api import router as usage_router
 from wflo_site.hot_doors import HOT_PATHS, PROBLEM
@@ -48,7 +54,8 @@ class WfloApi(NinjaAPI):
 
 
 def _refusals(path: str) -> tuple[int, ...]:
-    return (400, 401, 403, 404, 503) if "{" in path else (400, 401, 403, 503)
+    names_one = "{" in path or path.endswith("/compare")
+    return (400, 401, 403, 404, 503) if names_one else (400, 401, 403, 503)
 
 
 api = WfloApi(
@@ -61,6 +68,7 @@ api = WfloApi(
     openapi_url="/openapi.json",
 )
 api.add_router("/v1", reading_router)
+api.add_router("/v1", compare_router)
 api.add_router("/v1", runs_router)
 api.add_router("/v1", usage_router)
 api.add_router("/v1", keys_router)
@@ -70,7 +78,12 @@ api.add_router("/v1", alerts_router)
 api.add_router("/v1", budgets_router)
 api.add_router("/v1", circuits_reading)
 api.add_router("/v1", circuits_router)
+api.add_router("/v1", circuits_asking)
 api.add_router("/v1", catalog_router)
+api.add_router("/v1", checkpoints_router)
+api.add_router("/v1", steering_router)
+api.add_router("/v1", agents_router)
+api.add_router("/v1", agent_jobs_router)
 
 
 def problem(request: HttpRequest, status: int, code: str, detail: str, field: str | None = None) -> HttpResponse:

@@ -8,7 +8,12 @@ from __future__ import annotations
 
 import gc
 import os
+import signal
+import sys
+import threading
 from collections.abc import Awaitable, Callable
+from types import FrameType
+from typing import Any
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "wflo_site.settings")
 
@@ -20,6 +25,7 @@ from tracking.gateway import api as gateway  # noqa: E402  models are ready only
 from tracking.gateway import count_tokens_api, models_api, responses_api, runs_door  # noqa: E402
 from tracking.ingest import api as ingest  # noqa: E402
 from tracking.ingest.body import Receive, Scope, Send  # noqa: E402
+from tracking.queue import live_door  # noqa: E402
 from tracking.saas import calls_door  # noqa: E402
 from wflo_site import static_files  # noqa: E402
 from wflo_site.django_door import DjangoDoor  # noqa: E402
@@ -31,6 +37,8 @@ django_door = DjangoDoor()
 gc.collect()
 gc.freeze()
 gc.set_threshold(20_000, 20, 50)
+# A thread that decodes or writes spans hands the interpreter over after this long: a call that comes meanwhile waits for it.
+sys.setswitchinterval(0.0005)
 
 HOT = {
     "/v1/traces": ingest.traces,
@@ -62,6 +70,8 @@ def _below(path: str) -> Door | None:
     """The door of everything below an address."""
     if path.startswith("/api/jobs/"):
         return calls_door.door_of(path)
+    if path.startswith("/jobs/"):
+        return live_door.door_of(path)
     return next((door for start, door in BELOW.items() if path.startswith(start)), None)
 
 
@@ -79,10 +89,25 @@ async def application(scope: Scope, receive: Receive, send: Send) -> None:
         await _lifespan(receive, send)
 
 
+def _when_told_to_end(then: Callable[[], None]) -> None:
+    """Besides what the server does itself at these signals."""
+    for number in (signal.SIGTERM, signal.SIGINT):
+        usual = signal.getsignal(number)
+        if not callable(usual) or threading.current_thread() is not threading.main_thread():
+            continue
+
+        def both(number: int, frame: FrameType | None, usual: Callable[[int, FrameType | None], Any] = usual) -> None:
+            then()
+            usual(number, frame)
+
+        signal.signal(number, both)
+
+
 async def _lifespan(receive: Receive, send: Send) -> None:
     while True:
         message = await receive()
         if message["type"] == "lifespan.startup":
+            _when_told_to_end(live_door.end_all)
             await send({"type": "lifespan.startup.complete"})
         elif message["type"] == "lifespan.shutdown":
             await gateway.close()

@@ -15,7 +15,7 @@ from typing import Any
 from celery import Celery
 from celery.platforms import SecurityWarning
 from celery.schedules import crontab
-from celery.signals import task_postrun, worker_ready
+from celery.signals import task_postrun, worker_process_init, worker_ready, worker_shutting_down
 
 VISIBILITY_SECONDS = 120
 SOCKET_SECONDS = 10
@@ -90,6 +90,16 @@ app.conf.update(
             "schedule": crontab(minute="47"),
             "options": {"expires": 30 * 60},
         },
+        "expire approvals": {
+            "task": "tracking.tasks.expire_approvals",
+            "schedule": timedelta(seconds=30),
+            "options": {"expires": 30},
+        },
+        "clear old checkpoints": {
+            "task": "tracking.tasks.clear_checkpoints",
+            "schedule": crontab(minute="27"),
+            "options": {"expires": 30 * 60},
+        },
         "clear old alerts": {
             "task": "tracking.tasks.clear_alerts",
             "schedule": crontab(minute="37"),
@@ -115,6 +125,11 @@ app.conf.update(
             "schedule": crontab(hour="3", minute="17"),
             "options": {"expires": 60 * 60},
         },
+        "forget workers": {
+            "task": "tracking.tasks.forget_workers",
+            "schedule": crontab(minute="57"),
+            "options": {"expires": 30 * 60},
+        },
         "clear closed holds": {
             "task": "tracking.tasks.clear_holds",
             "schedule": crontab(minute="27"),
@@ -124,6 +139,11 @@ app.conf.update(
             "task": "tracking.tasks.watch_loops",
             "schedule": timedelta(seconds=5),
             "options": {"expires": 5},
+        },
+        "watch how fast agents spend": {
+            "task": "tracking.tasks.watch_speed",
+            "schedule": timedelta(minutes=1),
+            "options": {"expires": 60},
         },
         "refill credits": {
             "task": "tracking.tasks.refill_credits",
@@ -146,6 +166,25 @@ app.conf.update(
 
 if not IS_BEAT:
     app.autodiscover_tasks(["tracking"])
+
+
+@worker_ready.connect
+@worker_process_init.connect
+def _start_engine(sender: Any = None, **_: Any) -> None:
+    """Where tasks run, jobs run: in the worker itself, or in each of its processes."""
+    pool = getattr(sender, "pool_cls", None)
+    if IS_BEAT or (pool is not None and "prefork" in getattr(pool, "__module__", "")):
+        return
+    from tracking.queue.engine import engine
+
+    engine.start()
+
+
+@worker_shutting_down.connect
+def _stop_engine(**_: Any) -> None:
+    from tracking.queue.engine import engine
+
+    engine.stop()
 
 
 @worker_ready.connect

@@ -34,13 +34,17 @@ def dies_with_its_parent(parent: int, number: signal.Signals) -> Callable[[], No
 
 
 class Child:
-    """``pulse``: a file the process touches while it makes progress; None when it has none."""
+    """``pulses``: files the process touches while it makes progress, and for how many seconds it may not."""
 
     def __init__(
-        self, name: str, command: Sequence[str], environ: Mapping[str, str], pulse: Path | None = None
+        self,
+        name: str,
+        command: Sequence[str],
+        environ: Mapping[str, str],
+        pulses: Mapping[Path, float] | None = None,
     ) -> None:
         self.name = name
-        self.pulse = pulse
+        self.pulses = dict(pulses or {})
         self.process: subprocess.Popen[bytes] | None = None
         self.start_at = 0.0  # monotonic; when a stopped one is to start again
         self._command = list(command)
@@ -55,8 +59,8 @@ class Child:
         self._started = time.monotonic()
         self._rest = b""
         self.silent = False
-        if self.pulse:
-            self.pulse.touch()
+        for pulse in self.pulses:
+            pulse.touch()
         self.process = subprocess.Popen(
             self._command,
             stdin=subprocess.DEVNULL,
@@ -101,11 +105,12 @@ class Child:
         self.signal(signal.SIGKILL)
         return self.process.returncode
 
-    def stuck(self, seconds: float) -> bool:
-        """Alive, and its pulse older than this."""
-        if self.pulse is None or self.process is None:
-            return False
-        return time.time() - self.pulse.stat().st_mtime > seconds
+    def stuck(self) -> float:
+        """For how many seconds it has been alive without progress, where that is longer than it may be; else 0."""
+        if self.process is None:
+            return 0.0
+        ages = {pulse: time.time() - pulse.stat().st_mtime for pulse in self.pulses}
+        return max((age for pulse, age in ages.items() if age > self.pulses[pulse]), default=0.0)
 
     def start_later(self) -> float:
         """Plans the next start, later after each early end. Seconds until then."""

@@ -15,6 +15,7 @@ from wflo_site.child import Child
 ROOT = Path(__file__).resolve().parent.parent
 OLDEST_PYTHON = (3, 11)
 WEB_PROCESSES = 2
+TASKS_SECONDS, JOBS_SECONDS = 120.0, 30.0  # without a task finished, a round of the jobs' loop
 WORKER_THREADS = 4
 KILL_WEB_SECONDS = 4  # less than the supervisor waits
 DATABASE_SCHEMES, REDIS_SCHEMES = ("postgresql", "postgres"), ("redis", "rediss", "unix", "valkey")
@@ -80,7 +81,8 @@ def web(launch: Launch, environ: Mapping[str, str]) -> Child:
 
 def background(launch: Launch, environ: Mapping[str, str]) -> list[Child]:
     """Worker and beat."""
-    pulse = launch.home / "worker.pulse"
+    tasks, jobs = launch.home / "worker.pulse", launch.home / "engine.pulse"
+    pulses = {"WFLO_WORKER_PULSE": str(tasks), "WFLO_ENGINE_PULSE": str(jobs), "CELERY_SKIP_CHECKS": "1"}
     celery = [sys.executable, "-m", "celery", "-A", "wflo_site.celery:app", "--quiet"]
     worker = [
         *celery, "worker",
@@ -94,7 +96,7 @@ def background(launch: Launch, environ: Mapping[str, str]) -> list[Child]:
     without_django = {name: value for name, value in environ.items() if name != "DJANGO_SETTINGS_MODULE"}
     return [
         # Django's checks would load every page into the worker; 'make check' and the tests run them.
-        Child("worker", worker, {**environ, "WFLO_WORKER_PULSE": str(pulse), "CELERY_SKIP_CHECKS": "1"}, pulse),
+        Child("worker", worker, {**environ, **pulses}, {tasks: TASKS_SECONDS, jobs: JOBS_SECONDS}),
         Child("beat", beat, without_django),
     ]
 

@@ -29,8 +29,10 @@ SECRET_KEY_FALLBACKS = env_str("WFLO_OLD_SECRET_KEYS").split()
 ALLOWED_HOSTS = env_str("WFLO_ALLOWED_HOSTS", "*" if WFLO_ENV != "production" else WFLO_HOST).split(",")
 CSRF_TRUSTED_ORIGINS = [WFLO_PUBLIC_URL]
 
-# Networks that teams' webhooks and other destinations may reach though they are not public, with spaces between.
+# Networks that teams' webhooks, agents' tools and MCP servers may reach though they are not public, with spaces between.
 WFLO_ALLOW_PRIVATE_EGRESS = env_networks("WFLO_ALLOW_PRIVATE_EGRESS")
+# Functions that agents defined here may have as tools: package.module:function, with commas between.
+WFLO_TOOLS = [name.strip() for name in env_str("WFLO_TOOLS").split(",") if name.strip()]
 # The mail server that alerts are sent through.
 WFLO_SMTP_URL = env_str("WFLO_SMTP_URL")
 
@@ -64,6 +66,7 @@ LIMITS: dict[str, int] = {
     "usage_rows_max": 10_000,
     "usage_days_max": 800,
     "teams_listed": 200,
+    "saas_listed": 1_000,  # teams or organizations in one answer of /api
     "teams_per_organization": 200,
     "members_per_team": 500,
     "keys_per_team": 200,
@@ -103,11 +106,45 @@ LIMITS: dict[str, int] = {
     "gateway_question_seconds": 60,  # what costs nothing
     "gateway_answer_bytes": 64 * 2**20,
     "gateway_idle_seconds": 120,
+    "guard_kept_back_chars": 16_384,  # of a stream's text, in which a secret may have begun
     "gateway_stream_seconds": 1_800,
     "gateway_output_tokens": 16_384,  # held for a call that names no cap, where a budget applies
     "loop_spans": 400,  # calls of a run that are read for loops, the latest
     "loop_runs": 300,  # of a team that are looked at in a round
     "loop_watch_ms": 300,  # of each round, every five seconds
+    "checkpoint_bytes": 2 * 2**20,  # of one state as JSON
+    "checkpoint_warn_bytes": 256 * 2**10,
+    "checkpoints_cleared_at_once": 2_000,
+    "compare_steps": 5_000,  # of each run, the first
+    "compare_cells": 400_000,  # a step with a step; longer runs are aligned by what occurs once
+    "compare_texts": 400,  # steps of both together whose words are read to be compared; of longer runs those shown
+    "compare_text_bytes": 4 * 2**20,  # compressed
+    "compare_parents": 20,  # runs that a run goes on from, one from the other
+    "open_runs_per_request": 200,  # of which a sender hears with one answer
+    "drop_reasons_per_request": 20,
+    "approval_seconds": 7 * 86_400,
+    "approval_payload_bytes": 64 * 2**10,
+    "approvals_told": 50,  # of a run to its sender, the latest
+    "approval_told_minutes": 60,  # after it was decided
+    "dead_letter_bytes": 256 * 2**10,
+    "poll_seconds": 7 * 86_400,
+    "voters_per_poll": 200,
+    "shared_value_bytes": 256 * 2**10,
+    "shared_values_per_run": 500,
+    "job_lease_seconds": 20,  # a worker that is silent for so long has lost its jobs
+    "jobs_per_worker": 16,  # at once
+    "jobs_at_once_per_team": 100,
+    "jobs_waiting_per_team": 20_000,  # that are not done
+    "jobs_taken_back_at_once": 500,
+    "jobs_looked_at": 500,  # of those that wait, in a round
+    "job_losses": 3,  # workers that died or fell silent over one step; then it is given up
+    "job_attempts": 5,  # failures for a moment, in a row
+    "job_pause_seconds": 300,  # for money; then it is tried anyway
+    "job_minutes": 60,  # of one run, where its agent says nothing else
+    "job_steps": 1_000,
+    "job_input_bytes": 256 * 2**10,
+    "schedules_per_team": 200,
+    "live_streams": 200,  # of a process
     "job_metadata_bytes": 10 * 2**10,
     "job_error_characters": 10_000,
     "job_model_groups": 50,  # told of one job
@@ -131,6 +168,9 @@ LIMITS: dict[str, int] = {
     "circuit_rest_seconds": 30,
     "circuit_probe_seconds": 60,
     "circuit_view_ms": 500,
+    "circuits_shown": 500,
+    "circuit_entries_shown": 30,  # of the log
+    "breaker_agents": 100,  # whose speed is looked at in a round: the dearest of a team
     "route_cache_seconds": 2,
     "groups_per_team": 200,
     "deployments_per_group": 50,
@@ -140,6 +180,23 @@ LIMITS: dict[str, int] = {
     "egress_seconds": 10,
     "egress_answer_bytes": 64 * 2**10,
     "egress_addresses": 4,
+    "tool_http_seconds": 20,
+    "tool_http_bytes": 512 * 2**10,
+    "tool_http_redirects": 3,
+    "tool_expression_characters": 1_000,
+    "mcp_seconds": 60,  # for one call of a tool
+    "mcp_list_seconds": 15,
+    "mcp_bytes": 4 * 2**20,
+    "mcp_tools": 200,  # of one server
+    "mcp_servers_per_team": 50,
+    "memory_notes_per_agent": 500,
+    "memory_note_characters": 10_000,
+    "memory_notes_recalled": 20,
+    "agents_per_team": 500,
+    "agent_bytes": 128 * 2**10,  # of one definition as JSON
+    "agent_snapshot_bytes": 512 * 2**10,  # with its members
+    "agent_members": 20,
+    "agent_depth": 3,  # of members' members
     "apprise_seconds": 15,
     "destinations_per_team": 50,
     "recipients_per_destination": 20,

@@ -26,7 +26,6 @@ CHILD_SECONDS = 5.0  # between asking the processes to end and killing them
 IMPATIENT_SECONDS = 1.0
 ORPHAN_SECONDS = 5.0
 STORE_CHECK_SECONDS = 2.0
-PULSE_SECONDS = 120.0
 ANSWER_SECONDS = 60.0
 TICK_SECONDS = 0.2
 
@@ -265,12 +264,9 @@ class Supervisor:
             if time.monotonic() >= child.start_at and not self.asked_to_stop:
                 self._start(child)
             return
-        if child.stuck(PULSE_SECONDS):
-            say(
-                "up",
-                f"{child.name} has finished nothing for {PULSE_SECONDS:.0f} seconds: starting it again.",
-                problem=True,
-            )
+        seconds = child.stuck()
+        if seconds:
+            say("up", f"{child.name} has done nothing for {seconds:.0f} seconds: starting it again.", problem=True)
             child.signal(signal.SIGKILL)
             child.process.wait()
         status = child.ended()

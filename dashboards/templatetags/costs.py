@@ -62,6 +62,21 @@ def signed_usd(value: Decimal) -> str:
 
 
 @register.filter
+def signed_tokens(value: int) -> str:
+    """+1.2k, −300, 0."""
+    return f"+{numbers.tokens(value)}" if value > 0 else numbers.tokens(value)
+
+
+@register.filter
+def signed_duration(ms: float) -> str:
+    """+1.2 s, −380 ms, 0."""
+    if abs(ms) < 0.5:
+        return "0"
+    sign = "+" if ms > 0 else "\N{MINUS SIGN}"
+    return sign + numbers.duration(abs(ms))
+
+
+@register.filter
 def in_period(label: str) -> str:
     """A period's label inside a sentence: ``in the last 7 days``, ``this month``, ``from 3 Nov to 5 Nov``."""
     if label in ("Month", "Quarter"):

@@ -3,18 +3,24 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
+from decimal import Decimal
 
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
 from django.views.decorators.http import require_safe
 
 from dashboards import access, addresses, periods
+from dashboards.agent_words import PATTERN_WORDS
 from dashboards.costs_figures import by_part, cost_spread
 from dashboards.frame import is_fragment
-from tracking.errors import Invalid
+from tracking.agents import store
+from tracking.agents.store import Kept
+from tracking.errors import Invalid, NotFound
 from tracking.models import Team
 from tracking.reports import agents as report
+from tracking.reports import circuits
 from tracking.reports.agents import PARTS, AgentLine, AgentPage, PartsOverTime
+from tracking.teams import Role
 
 LIST_RANGE = "now-7d"
 PAGE_RANGE = "now-30d"
@@ -27,17 +33,26 @@ def agents(request: HttpRequest) -> HttpResponse:
     team = access.team_for(request)
     period = periods.from_request(request, zone=team.time_zone, default=LIST_RANGE)
     found = report.agents(team, start=period.start, end=period.end, now=datetime.now(UTC))
+    versions = store.names(team)
     sort = request.GET.get("sort", "") if request.GET.get("sort", "") in SORTS else SORTS[0]
     context = {
         "team": team,
         "period": period,
         "found": found,
-        "lines": _sorted(found.lines, sort),
+        "lines": [(line, versions.get(line.name or "")) for line in _sorted(found.lines, sort)],
         "sort": sort,
         "sorts": [(word, addresses.changed("/agents", request.GET, sort=word)) for word in SORTS],
         "colours": {line.name: line.colour for line in found.lines if line.name},
+        "may_define": access.may(request, Role.MEMBER),
+        "resting": _resting(versions, found.lines),
     }
     return render(request, "dashboards/_agents.html" if is_fragment(request) else "dashboards/agents.html", context)
+
+
+def _resting(versions: dict[str, int], lines: tuple[AgentLine, ...]) -> list[tuple[str, int]]:
+    """Those defined here that were not at work in the range."""
+    at_work = {line.name for line in lines}
+    return [(name, version) for name, version in versions.items() if name not in at_work]
 
 
 def _sorted(lines: tuple[AgentLine, ...], sort: str) -> list[AgentLine]:
@@ -57,7 +72,18 @@ def agent(request: HttpRequest, name: str) -> HttpResponse:
     by = request.GET.get("by", "") or "model"
     if by not in PARTS:
         raise Invalid(f'"{by}" is no part of an agent; there are {", ".join(PARTS)}.', field="by")
-    page = report.agent(team, name, start=period.start, end=period.end, now=datetime.now(UTC))
+    defined = _definition(team, name)
+    about: dict[str, object] = {"defined": defined, "may_define": access.may(request, Role.MEMBER)}
+    if defined is not None:
+        limit = defined.body["limits"]["cost_usd"]
+        about["pattern_word"] = PATTERN_WORDS[defined.body["pattern"]][0]
+        about["limit_usd"] = None if limit is None else Decimal(limit)
+    try:
+        page = report.agent(team, name, start=period.start, end=period.end, now=datetime.now(UTC))
+    except NotFound:
+        if defined is None:
+            raise
+        return render(request, "dashboards/agent_defined.html", {"team": team, **about})
     figure, legend = _over_time(report.over_time(team, name, by=by, start=period.start, end=period.end))
     context = {
         "team": team,
@@ -71,9 +97,18 @@ def agent(request: HttpRequest, name: str) -> HttpResponse:
         "bought": [(part.share, f"f{place + 1}", part.label) for place, part in enumerate(page.bought)],
         "month_word": f"{page.day.now:%B}",
         "colours": report.colours(team),
+        "circuit": circuits.agent_line(team, name),
+        **about,
         **_usd_of(page, team),
     }
     return render(request, "dashboards/_agent.html" if is_fragment(request) else "dashboards/agent.html", context)
+
+
+def _definition(team: Team, name: str) -> Kept | None:
+    try:
+        return store.find(team, name)
+    except NotFound:
+        return None
 
 
 def _part_href(request: HttpRequest, name: str, part: str) -> str:

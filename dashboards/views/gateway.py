@@ -30,7 +30,7 @@ CODE_WORDS = {
     "model_unpriced": "no price",
     "model_not_allowed": "model not allowed",
     "dlp_violation": "guard",
-    "circuit_open": "provider rests",
+    "circuit_open": "given a rest",
     "team_not_active": "team stands still",
     "insufficient_credits": "no credits",
     "invalid_request": "wrong request",
@@ -164,13 +164,14 @@ def _page(
     if is_fragment(request):
         return render(request, "dashboards/_gateway_live.html", context)
     can_change, is_operator = may(request, Role.ADMIN), may(request, Role.OPERATOR)
-    found = report.groups(team)
+    rows = circuits.circuits_of(team)
+    found = report.groups(team, rows)
     context |= {
         "address": settings.WFLO_PUBLIC_URL,
         "groups": [(one, _form_of(one.group, team, can_change, is_operator, group_form, changing)) for one in found],
         "new_form": group_form if group_form is not None and not changing else GroupForm(auto_id="group-new_%s"),
         "is_new_open": group_form is not None and not changing,
-        "resting": report.resting(team),
+        "resting": report.resting(rows),
         "refusals": report.refusals(team).rows[:8],
         "words": CODE_WORDS,
         "days": report.cache_days(team),

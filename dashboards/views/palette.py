@@ -52,6 +52,7 @@ _ACTIONS = (
     Hit("Set a budget", "/budgets/new", "budget"),
     Hit("Failed runs", "/runs?status=failed", "error"),
     Hit("Runs with unpriced calls", "/runs?q=has%3Aunpriced", "unknown"),
+    Hit("Compare two runs", "/compare", "compare"),
     Hit("Keyboard", "#", "keyb", keys="?", opens="keys"),
 )
 

@@ -16,15 +16,18 @@ from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import render
 from django.views.decorators.http import require_GET
 
-from dashboards import waterfall
+from dashboards import checkpoint_tab, waterfall
 from dashboards.access import seat_for
 from dashboards.budget_cards import bar, nearest
 from dashboards.messages import cut, spoken, written
 from dashboards.span_card import raw_json, span_card
+from tracking.checkpoints import store
 from tracking.errors import Invalid, NotFound
-from tracking.models import Team
+from tracking.models import Run, Team
+from tracking.queue import states
 from tracking.reports import run as one_run
 from tracking.reports import spans as run_spans
+from tracking.reports.lineage import lineage
 from tracking.reports.loops import loops_of
 from tracking.reports.run import Breakdown, Found
 from tracking.reports.run_ledger import run_ledger
@@ -37,7 +40,8 @@ from tracking.teams import Role
 
 ROWS = 200  # read and drawn at first, and with every scroll
 AGENTS_IN_BAR = 6
-TABS = ("transcript", "waterfall", "spans", "ledger", "metadata")
+DIAMONDS = 500
+TABS = ("transcript", "waterfall", "spans", "checkpoints", "ledger", "metadata")
 DEFAULT_TAB = "waterfall"
 FIND_CHARACTERS_MAX = 200
 _PARTS = ("head", "body", "rows", "entries", "drawer", "raw")
@@ -53,6 +57,8 @@ class Asked:
     is_linked: bool
     find: str
     after: str
+    checkpoint: str = ""
+    against: str = ""
 
     def query(self, **changed: str | None) -> str:
         held = {
@@ -60,6 +66,7 @@ class Asked:
             "linked": "1" if self.is_linked else "",
             "find": self.find,
             "span": self.span,
+            "checkpoint": self.checkpoint,
         } | {name: value or "" for name, value in changed.items()}
         return f"?{urlencode({name: value for name, value in held.items() if value})}"
 
@@ -78,6 +85,8 @@ def _asked(request: HttpRequest, reference: str) -> Asked:
         request.GET.get("linked") == "1",
         find,
         request.GET.get("after", ""),
+        request.GET.get("checkpoint", "")[:40],
+        request.GET.get("against", "")[:40],
     )
 
 
@@ -95,14 +104,14 @@ def run(request: HttpRequest, reference: str) -> HttpResponse:
     shown = _in_order([found.run, *linked]) if asked.is_linked else [found.run]
     context = _common(team, asked, found.run, linked, shown) | {"may_kill": seat.role >= Role.MEMBER}
     if part == "head":
-        context |= _head(team, found, shown)
+        context |= _head(team, asked, found, shown)
         return render(request, "dashboards/_run_head.html", context, status=200 if found.run.is_running else 286)
     context |= _BODIES[asked.tab](team, asked, found, shown)
     if part == "body":
         return render(request, "dashboards/_run_body.html", context, status=200 if found.run.is_running else 286)
     if part in ("rows", "entries"):
         return render(request, _MORE[asked.tab], context)
-    context |= _head(team, found, shown) | _drawer(team, asked, found.run, has_raw=False)
+    context |= _head(team, asked, found, shown) | _drawer(team, asked, found.run, has_raw=False)
     context["neighbours"] = neighbours(team.pk, found.run)
     return render(request, "dashboards/run.html", context)
 
@@ -134,6 +143,7 @@ def _common(team: Team, asked: Asked, run: RunRow, linked: list[RunRow], shown: 
             ("transcript", "Transcript", None),
             ("waterfall", "Waterfall", None),
             ("spans", "Spans", sum(each.span_count for each in shown)),
+            ("checkpoints", "Checkpoints", None),
             ("ledger", "Ledger", None),
             ("metadata", "Metadata", None),
         ],
@@ -143,11 +153,12 @@ def _common(team: Team, asked: Asked, run: RunRow, linked: list[RunRow], shown: 
 # --- header and strip -----------------------------------------------------------------------------------------------
 
 
-def _head(team: Team, found: Found, shown: list[RunRow]) -> dict[str, Any]:
+def _head(team: Team, asked: Asked, found: Found, shown: list[RunRow]) -> dict[str, Any]:
     parts = one_run.breakdown(team.pk, shown)
     run = found.run
     failure = first_error(team.pk, run) if run.errors or run.status == "failed" else None
     return {
+        **_way(team, asked, run),
         "parts": parts,
         "agent_bar": _agent_bar(parts, agent_colours(team.pk, [share.key for share in parts.by_agent if share.key])),
         "totals": _totals(shown),
@@ -156,6 +167,19 @@ def _head(team: Team, found: Found, shown: list[RunRow]) -> dict[str, Any]:
         "failure_reference": failure.id if failure else "",
         "loops": loops_of(team, run) if run.loop_detected else [],
         "killed": one_run.killed(team.pk, run) if run.status == "killed" else None,
+    }
+
+
+def _way(team: Team, asked: Asked, run: RunRow) -> dict[str, Any]:
+    """Where a run goes on from and went on; the job it is of; the checkpoint that "Roll back" means."""
+    name = run.external_id or run.trace_id.hex
+    latest = store.latest_version(team, name)
+    chosen = asked.checkpoint if asked.checkpoint.isdecimal() else ""
+    is_jobs = run.origin == Run.Origin.QUEUE
+    return {
+        "lineage": lineage(team, name) if latest is not None or run.parent_run_id or is_jobs else None,
+        "job": states.job_of_run(team, name) if is_jobs else None,
+        "back_to": "" if latest is None else chosen or str(latest),
     }
 
 
@@ -238,12 +262,26 @@ def _waterfall(team: Team, asked: Asked, found: Found, shown: list[RunRow]) -> d
         "rows": rows,
         "scale": on,
         "cost_line": waterfall.cost_line(whole.places, on),
+        "diamonds": _diamonds(team, found.run, on),
         "span_total": len(whole.places),
         "next_after": next_after,
         "is_large": len(whole.places) > ROWS,
         "orphans": sum(place.how == "orphan" for place in whole.places),
         "first_orphan": _first_orphan(whole.places),
     }
+
+
+def _diamonds(team: Team, run: RunRow, on: waterfall.Scale) -> list[waterfall.Diamond]:
+    """The latest checkpoints of the run."""
+    name = run.external_id or run.trace_id.hex
+    saved = store.of_run(team, name, limit=DIAMONDS)
+    if not saved:
+        return []
+    rows = [
+        (one.version, one.name, int(one.created_at.timestamp() * 1_000_000), one.superseded_at is not None)
+        for one in saved
+    ]
+    return waterfall.diamonds(on, rows, lineage(team, name).versions)
 
 
 def _reference(run: RunRow, span: ReadSpan) -> str:
@@ -316,7 +354,12 @@ def _metadata(team: Team, asked: Asked, found: Found, shown: list[RunRow]) -> di
     }
 
 
+def _checkpoints(team: Team, asked: Asked, found: Found, shown: list[RunRow]) -> dict[str, Any]:
+    return checkpoint_tab.body(team, found.run, which=asked.checkpoint, against=asked.against, after=asked.after)
+
+
 _BODIES = {
+    "checkpoints": _checkpoints,
     "waterfall": _waterfall,
     "spans": _waterfall,
     "transcript": _transcript,
@@ -324,6 +367,7 @@ _BODIES = {
     "metadata": _metadata,
 }
 _MORE = {
+    "checkpoints": "dashboards/_run_body.html",
     "waterfall": "dashboards/_run_rows.html",
     "spans": "dashboards/_run_span_rows.html",
     "transcript": "dashboards/_run_entries.html",

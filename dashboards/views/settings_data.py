@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
+
 from django.conf import settings
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
 from django.views.decorators.http import require_GET, require_POST
 
 from dashboards.access import actor, admin_team_for, may, seat_for
+from dashboards.drop_words import with_words
 from dashboards.forms import RetentionForm
 from tracking import teams
 from tracking.errors import Invalid
 from tracking.reports.audit import AuditLine, audit_page, audited_kinds
+from tracking.reports.drops import DAYS as DROP_DAYS
+from tracking.reports.drops import drops
 from tracking.reports.storage import stored_days
 from tracking.teams import Role
 
@@ -30,6 +35,12 @@ ACTIONS = {
     "team.change": "changed the team",
     "retention.change": "changed what is kept",
     "limits.change": "changed the limits",
+    "breaker.change": "changed when agents are cut off:",
+    "circuit.move": "moved the circuit",
+    "circuit.open": "cut off",
+    "circuit.allow": "let one call try",
+    "circuit.reset": "reset the circuit",
+    "approval.decide": "answered the question",
     "team.status": "changed the standing of the team",
     "credits.open": "began credits of",
     "credits.change": "changed the terms of credits of",
@@ -111,6 +122,8 @@ def _retention(request: HttpRequest, *, form: RetentionForm | None = None) -> Ht
         "can_change": may(request, Role.ADMIN),
         "days": days,
         "days_bytes": sum(day.size_bytes for day in days),
+        "drops": with_words(drops(seat.team, datetime.now(UTC))),
+        "drop_days": DROP_DAYS,
     }
     return render(request, "dashboards/settings_retention.html", context, status=400 if form else 200)
 

@@ -9,7 +9,7 @@ from playwright.sync_api import Browser, BrowserContext, Page, sync_playwright
 from pytest_django.plugin import DjangoDbBlocker
 
 from tests import chromium
-from tests.browser import alerts_of, budgets_of, gateway_of
+from tests.browser import agents_of, alerts_of, budgets_of, compare_of, gateway_of, rollbacks_of, steering_of
 from tests.browser.site import PASSWORD, Account, Site, fill
 from tests.browser.watched import Watched
 from tests.make import empty_database, make_key, make_team, make_user
@@ -49,6 +49,10 @@ def site(
             site.places |= alerts_of.fill(site.core.team)
             site.places |= budgets_of.fill(site.core.team)
             site.places |= gateway_of.fill(site.core.team)
+            site.places |= steering_of.fill(site.core.team)
+            site.places |= compare_of.fill(site)
+            site.places |= agents_of.fill(site.core.team)
+            site.places |= rollbacks_of.fill(site.core.team)
             yield site
         finally:
             empty_database()

@@ -12,7 +12,7 @@ from urllib.parse import quote
 import pytest
 from playwright.sync_api import BrowserContext, Page, expect
 
-from tests.browser import alerts_of, budgets_of, gateway_of
+from tests.browser import agents_of, alerts_of, budgets_of, compare_of, gateway_of, rollbacks_of, steering_of
 from tests.browser.hostile import PAYLOADS
 from tests.browser.pages import PAGES, PageOf
 from tests.browser.site import Site, new_trace
@@ -86,6 +86,10 @@ def places(site: Site) -> dict[str, str]:
     place = {"run": whole, "span": f"{2:016x}", "agent": quote(PAYLOADS[0], safe="")}
     place |= alerts_of.in_a_thread(lambda: alerts_of.attack(site.hostile.team))
     place |= alerts_of.in_a_thread(lambda: gateway_of.attack(site.hostile.team))
+    place |= alerts_of.in_a_thread(lambda: steering_of.attack(site.hostile.team))
+    place |= alerts_of.in_a_thread(lambda: compare_of.attack(site.hostile.team))
+    place |= alerts_of.in_a_thread(lambda: agents_of.attack(site.hostile.team))
+    place |= alerts_of.in_a_thread(lambda: rollbacks_of.attack(site.hostile.team))
     return place | alerts_of.in_a_thread(lambda: budgets_of.attack(site.hostile.team))
 
 

@@ -21,10 +21,11 @@ FAULTS = ("web", "web", "web", "worker", "postgres", "postgres serving", "postgr
 
 @dataclass(slots=True)
 class Faults:
-    """``done``: what happened, in order."""
+    """``done``: what happened, in order. ``also``: what else may fall."""
 
     house: House
     seed: int
+    also: tuple[str, ...] = ()
     done: list[str] = field(default_factory=list)
 
     async def fall(self, until: float) -> None:
@@ -34,7 +35,7 @@ class Faults:
             await asyncio.sleep(rng.uniform(2, 5))
             if time.monotonic() > until - 2:
                 return
-            what = rng.choice(FAULTS)
+            what = rng.choice(FAULTS + self.also)
             if await asyncio.to_thread(self._fall, what, rng):
                 self.done.append(what)
 
@@ -43,6 +44,7 @@ class Faults:
         found = {
             "web": lambda: self.house.web_processes()[1:],
             "worker": lambda: _one(self.house.running.child("worker")),
+            "beat": lambda: _one(self.house.running.child("beat")),
             "postgres": lambda: self.house.postgres()[:1],
             "postgres serving": lambda: self.house.postgres()[1:],
             "postgres restart": lambda: self.house.postgres()[:1],

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from tests.chaos.__main__ import table
+from tests.chaos import jobs
+from tests.chaos.__main__ import jobs_table, table
 from tests.chaos.run import run
 
 
@@ -15,3 +16,11 @@ def test_the_money_holds_in_a_storm() -> None:
     assert result.verdict.exact > 20, table(result)
     assert len(result.faults) >= 3, table(result)
     assert result.verdict.over_usd == 0
+
+
+@pytest.mark.timeout(600)
+def test_jobs_come_to_their_end_in_a_storm() -> None:
+    """J4, J6, J7, J31, J33, J35"""
+    verdict = jobs.run(7, seconds=20, jobs=30)
+    assert verdict.wrong == [], jobs_table(verdict)
+    assert len(verdict.faults) >= 3, jobs_table(verdict)

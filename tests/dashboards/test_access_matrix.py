@@ -24,6 +24,7 @@ from tracking.audit import SYSTEM
 from tracking.ledger import budgets
 from tracking.ledger.budgets import Hand
 from tracking.models import Membership, Team, User
+from tracking.tools import mcp_servers
 
 MATRIX = Path(__file__).parent.parent / "data" / "access_matrix.csv"
 ROLES = ("anonymous", "stranger", "viewer", "member", "admin", "owner", "operator")
@@ -84,6 +85,7 @@ def ids(team: Team, people: dict[str, Client], bob: User) -> dict[str, str]:
         team, name="Ops", kind="webhook", address="https://nobody.invalid/", events=["job.failed"], actor=SYSTEM
     )
     rule = set_rule(team, kind="errors", over=7, actor=SYSTEM)
+    server = mcp_servers.add(team, name="shop", url="https://nobody.invalid/", headers={}, actor=SYSTEM)
     budget = budgets.create(
         team, Hand(SYSTEM), scope_kind="team", scope_id="", window="month", name="Ops", limit_usd="5"
     ).budget
@@ -95,6 +97,7 @@ def ids(team: Team, people: dict[str, Client], bob: User) -> dict[str, str]:
         "<uuid:destination_id>": str(webhook.pk),
         "<uuid:rule_id>": str(rule.id),
         "<uuid:budget_id>": str(budget.pk),
+        "<uuid:server_id>": str(server.id),
         "<slug:provider_id>": "oidc",
         "<slug:beginning>": "00000000",
         r"^account/password/(?P<uidb36>[0-9A-Za-z]{1,20})-(?P<key>[0-9A-Za-z-]{1,200})$": sign_in_link(bob).split(

@@ -13,18 +13,18 @@ from tracking.models import Run
 
 PATHS = (
     "/", "/runs", "/runs.csv", "/runs/new", "{run}", "/runs/none", "/r/0", "/agents", "/agents/planner", "/costs",
-    "/costs.csv", "/prices", "/budgets", "/budgets/new", "/period", "/palette", "/settings/audit", "/settings/keys", "/onboarding/state",
+    "/costs.csv", "/prices", "/budgets", "/budgets/new", "/period", "/palette", "/compare", "/settings/audit", "/settings/keys", "/onboarding/state",
 )  # fmt: skip
 NAMES = (
     "from", "to", "q", "sort", "cursor", "part", "span", "tab", "column", "group_by", "measure", "agent", "model", "tool",
     "kind", "user", "key", "environment", "status", "flags", "starts", "origin", "session", "tag", "min_cost", "after",
-    "find", "linked", "archived", "scope", "id", "since", "split", "older", "who", "text", "next", "start", "end",
+    "find", "linked", "a", "b", "open", "row", "only", "shared", "archived", "scope", "id", "since", "split", "older", "who", "text", "next", "start", "end",
 )  # fmt: skip
 ODD = (
     "", "0", "-1", "1e9", "9" * 30, "NaN", "Infinity", "null", "\0", "a" * 3000, "é\u202e", "%", "'; --", "<script>",
     "now", "now-7d", "now-99999d", "now/M", "2026-11-01", "2026-11-01T00:00:00-21:49", "9999-12-31T23:59:59Z", "0001-01-01",
     "cost_usd asc", "agent,model", "agent,agent", "day", "__proto__", "older", "rows", "raw", "spans", "transcript",
-    "((((", "-", 'say"', "cost:>", "cost:>=0.05 has:unpriced", "agent:a OR -model:b", "id:", "id:0", "duration:>1h",
+    "ours-1", "ours-3", "row", "((((", "-", 'say"', "cost:>", "cost:>=0.05 has:unpriced", "agent:a OR -model:b", "id:", "id:0", "duration:>1h",
 )  # fmt: skip
 TARGETS = ("", "runs-list", "costs", "agents", "run-body", "run-head", "run-drawer")
 

@@ -155,8 +155,8 @@ def test_an_admin_changes_it(admin: Client, budget: Budget) -> None:
 @pytest.mark.parametrize(
     ("where", "given", "fault"),
     [
-        ("change", {"name": "x", "limit_usd": "-1", "mode": "strict"}, "limit_usd is"),
-        ("change", {"name": "x", "limit_usd": "1", "mode": "strict", "alert_at": "101"}, "alert_at holds"),
+        ("change", {"name": "x", "limit_usd": "-1", "mode": "strict"}, "Limit in USD is"),
+        ("change", {"name": "x", "limit_usd": "1", "mode": "strict", "alert_at": "101"}, "Alert at holds"),
         ("raise", {"usd": "", "ends": "tonight"}, "Say how much more"),
         ("raise", {"tokens": "5", "ends": "tonight"}, "no limit in tokens"),
         ("adjust", {"usd": "1", "reason": ""}, "Give a reason"),

@@ -93,7 +93,7 @@ def test_amounts_are_read_as_people_write_them(admin: Client, team: Team) -> Non
 @pytest.mark.parametrize(
     ("given", "fault"),
     [
-        ({"limit_usd": "much"}, "limit_usd is a"),
+        ({"limit_usd": "much"}, "Limit in USD is a"),
         ({"limit_usd": ""}, "Give a limit"),
         ({"limit_usd": "5", "scope_kind": "key", "scope_id": "nobody"}, "has no key"),
         ({"limit_usd": "5", "window": "fortnight"}, "Select a valid choice"),

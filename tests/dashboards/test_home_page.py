@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import time
 from collections.abc import Iterator
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 
 import pytest
@@ -21,7 +21,7 @@ from tests.tracking.reports.past import NOON, a_priced_store, run_at
 from tracking.audit import SYSTEM
 from tracking.demo import team as demo
 from tracking.ingest.writer import Store
-from tracking.models import Team
+from tracking.models import Drop, Team
 from tracking.reports.home import home
 from wflo.spans import Kind
 
@@ -97,6 +97,18 @@ def test_what_agents_are_called_is_never_markup(store: Store, team: Team, client
     assert "<img src=x" not in text
     assert "<b>m</b>" not in text
     assert "/agents/%3Cimg%20src%3Dx%20onerror%3Dalert%281%29%3E%22" in text
+
+
+def test_what_senders_gave_up_since_yesterday_is_said(store: Store, team: Team, client: Client) -> None:
+    just_now(store, team)
+    now = datetime.now(UTC)
+    Drop.objects.create(team=team, day=now.date() - timedelta(days=2), reason="queue_full", events=5)
+    assert "Given up" not in text_of(client)
+    Drop.objects.create(team=team, day=now.date(), reason="queue_full", events=4)
+    Drop.objects.create(team=team, day=now.date(), reason="fault", events=1)
+    text = text_of(client)
+    for said in ("Given up", "5 events", "queue full", 'href="/settings/retention#drops"'):
+        assert said in text
 
 
 def test_home_asks_the_database_a_fixed_number_of_questions(

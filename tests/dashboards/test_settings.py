@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import re
+from datetime import UTC, datetime, timedelta
 
 import pytest
 from django.test import Client
@@ -9,7 +10,7 @@ from tests.make import make_key, make_team, make_user, signed_in
 from tracking import audit
 from tracking.errors import Unauthenticated
 from tracking.keys import caller_for
-from tracking.models import ApiKey, AuditEntry, Membership, Team, User
+from tracking.models import ApiKey, AuditEntry, Drop, Membership, Team, User
 from tracking.retention import make_partitions
 
 
@@ -276,3 +277,28 @@ def test_without_a_csrf_token_nothing_is_changed(team: Team, alice: User) -> Non
     token = page.cookies["csrftoken"].value
     assert client.post("/settings/keys/make", body, headers={"X-CSRFToken": token}).status_code == 200
     assert ApiKey.objects.count() == 1
+
+
+def test_what_senders_gave_up_is_shown_with_what_to_do(team: Team, other_team: Team, alice: User) -> None:
+    client, today = signed_in(alice), datetime.now(UTC).date()
+    assert "what it has to let go it counts" in _text(client, "/settings/retention")
+    for reason, events, days in (
+        ("queue_full", 3, 0),
+        ("queue_full", 1_200, 29),
+        ("fault", 7, 30),
+        ("<b>new</b>", 2, 1),
+    ):
+        Drop.objects.create(team=team, day=today - timedelta(days=days), reason=reason, events=events)
+    Drop.objects.create(team=other_team, day=today, reason="too_large", events=9)
+    text = _text(client, "/settings/retention")
+    for words in (
+        "queue full",
+        "1,203",
+        f"{today:%Y-%m-%d}",
+        "WFLO_SPOOL_FOLDER",
+        "&lt;b&gt;new&lt;/b&gt;",
+        "gave them up",
+    ):
+        assert words in text
+    assert "fault" not in text  # longer ago
+    assert "too large" not in text  # another team's

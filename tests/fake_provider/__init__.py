@@ -8,7 +8,7 @@ minute after the first), ``hang`` (never answers),
 ``cut`` (a stream that breaks off), ``nodone`` (one that ends without its last event), ``nousage``, ``badusage``,
 ``deaf`` (does not keep to max_tokens: 200 pieces), ``long`` (as many pieces as it may), ``fail429 fail500 fail400
 ctxlen`` and ``flaky`` (fails the first time of each request), ``tool`` (calls the first tool offered until its result is
-there; ``tools`` calls them all at once), ``json`` (answers what fits the schema asked for), ``cached`` (half of the prompt
+there; ``tools`` calls them all at once; ``walk30`` calls one after the other, thirty times, then answers), ``json`` (answers what fits the schema asked for), ``cached`` (half of the prompt
 came from the cache, an eighth was written to it), ``think`` (thinks a word before each word it says), ``crlf`` (ends the
 lines of a stream with both), ``torn`` (sends it in pieces of 7 bytes), ``error`` (an error event after three pieces).
 A prompt has a token for each 4 bytes of its text, an answer one for each word. Every call that was answered, whole or

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from typing import TYPE_CHECKING, Any
+from uuid import uuid4
 
 from tests.fake_provider import wire
 from tests.fake_provider.script import Script
@@ -32,6 +33,7 @@ class Answer:
     def __init__(self, provider: Provider, body: dict[str, Any], writer: asyncio.StreamWriter) -> None:
         self.provider, self.body, self.writer = provider, body, writer
         self.script = script(body)
+        self.id = f"chatcmpl-{uuid4().hex}"
 
     def usage(self, words: int) -> dict[str, Any] | None:
         script = self.script
@@ -61,7 +63,7 @@ class Answer:
             message |= {"content": None, "tool_calls": self._tool_calls()}
             finish = "tool_calls"
         choices = [{"index": n, "message": message, "finish_reason": finish} for n in range(script.choices)]
-        answer = {"id": "chatcmpl-fake", "object": "chat.completion", "created": 1, "model": self.body["model"],
+        answer = {"id": self.id, "object": "chat.completion", "created": 1, "model": self.body["model"],
                   "choices": choices}  # fmt: skip
         usage = self.usage(len(script.words))
         if usage is not None:
@@ -123,5 +125,5 @@ class Answer:
         await self._chunk(events, {"choices": [{"index": choice, "delta": delta, "finish_reason": finish}]})
 
     async def _chunk(self, events: wire.Events, what: dict[str, Any]) -> None:
-        frame = {"id": "chatcmpl-fake", "object": "chat.completion.chunk", "created": 1, "model": self.body["model"]}
+        frame = {"id": self.id, "object": "chat.completion.chunk", "created": 1, "model": self.body["model"]}
         await events.event({**frame, **what})

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 from typing import TYPE_CHECKING, Any
+from uuid import uuid4
 
 from tests.fake_provider import wire
 from tests.fake_provider.script import Script
@@ -35,7 +36,7 @@ class Answer:
     def __init__(self, provider: Provider, body: dict[str, Any], writer: asyncio.StreamWriter) -> None:
         self.provider, self.body, self.writer = provider, body, writer
         self.script = script(body)
-        self._head = {"id": "msg_fake", "type": "message", "role": "assistant", "model": body["model"]}
+        self._head = {"id": f"msg_{uuid4().hex}", "type": "message", "role": "assistant", "model": body["model"]}
 
     @property
     def stop_reason(self) -> str:

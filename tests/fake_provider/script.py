@@ -62,7 +62,11 @@ class Script:
         self.tokens_in = tokens_of(text_of(prompt))
         self.most = most or 1000
         self.choices = choices
-        self.calls = [] if is_tool_done else self._calls(tools)
+        self.results = sum(
+            1 for one in body.get("messages") or () if isinstance(one, dict) and one.get("role") == "tool"
+        )
+        is_walk = any(word.startswith("walk") for word in self.words_of)
+        self.calls = [] if is_tool_done and not is_walk else self._calls(tools)
         self.words = self._words(last, schema)
         self.thoughts = self.words if "think" in self.words_of else []
         if len(self.words) + len(self.thoughts) > self.most and "deaf" not in self.words_of:
@@ -72,10 +76,21 @@ class Script:
         return word in self.words_of
 
     def _calls(self, tools: list[tuple[str, Any]]) -> list[tuple[str, str]]:
+        walk = next((word for word in self.words_of if word.startswith("walk")), None)
+        if walk is not None and tools:
+            return self._step(tools, int(walk.removeprefix("walk")))
         if not tools or not ({"tool", "tools"} & self.words_of):
             return []
         wanted = tools if "tools" in self.words_of else tools[:1]
         return [(name, json.dumps(example(schema) if (schema or {}).get("properties") else {"q": "x"})) for name, schema in wanted]  # fmt: skip
+
+    def _step(self, tools: list[tuple[str, Any]], steps: int) -> list[tuple[str, str]]:
+        """The next of so many steps: each asks for another thing, by turns of the tools that are offered."""
+        if self.results >= steps:
+            return []
+        name, schema = tools[self.results % len(tools)]
+        properties = (schema or {}).get("properties") or {"q": {}}
+        return [(name, json.dumps(dict.fromkeys(properties, str(self.results + 1))))]
 
     def _words(self, last: Any, schema: Any) -> list[str]:
         if self.calls:

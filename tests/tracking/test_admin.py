@@ -10,9 +10,20 @@ from django.test import Client
 
 from tests.make import make_key, make_user, signed_in
 from tracking import audit
+from tracking.jobs import lifecycle
 from tracking.ledger import budgets
 from tracking.ledger.budgets import Hand
-from tracking.models import AuditEntry, Budget, LedgerRow, Membership, Organization, Team, User
+from tracking.models import (
+    AuditEntry,
+    Budget,
+    CreditAccount,
+    CreditEntry,
+    LedgerRow,
+    Membership,
+    Organization,
+    Team,
+    User,
+)
 
 
 @pytest.fixture
@@ -25,8 +36,12 @@ def _latest(team: Team | None) -> AuditEntry:
 
 
 @pytest.mark.parametrize(
-    "table", ["user", "organization", "team", "membership", "apikey", "auditentry", "price", "budget", "ledgerrow"]
-)
+    "table",
+    [
+        "user", "organization", "team", "membership", "apikey", "auditentry", "price", "budget", "ledgerrow",
+        "creditaccount", "creditentry", "jobrow",
+    ],
+)  # fmt: skip
 def test_each_table_opens_and_none_shows_a_digest(operator: Client, team: Team, alice: User, table: str) -> None:
     key, text = make_key(team)
     page = operator.get(f"/admin/tracking/{table}/")
@@ -269,3 +284,45 @@ def test_entries_are_looked_at_and_never_changed(operator: Client, team: Team) -
     assert operator.get("/admin/tracking/ledgerrow/add/").status_code == 403
     assert operator.post(f"/admin/tracking/ledgerrow/{entry.pk}/change/", {"usd": "0"}).status_code == 403
     assert operator.post(f"/admin/tracking/ledgerrow/{entry.pk}/delete/", {"post": "yes"}).status_code == 403
+
+
+def test_a_credit_account_is_opened_and_changed_here_by_the_same_verbs(operator: Client, team: Team) -> None:
+    body = {
+        "team": team.pk, "allocated": "50", "mode": "consumption_usd", "credits_per_dollar": "100", "tokens_per_credit": "1000",
+        "markup_percent": "20", "refill_amount": "", "refill_period": "",
+    }  # fmt: skip
+    page = operator.post("/admin/tracking/creditaccount/add/", body)
+    assert page.status_code == 302, page.content.decode()
+    account = CreditAccount.objects.get(team=team)
+    assert (account.allocated, account.mode, account.markup_percent) == (50, "consumption_usd", 20)
+    assert CreditEntry.objects.get(team=team).amount == 50
+    assert _latest(team).action.startswith("credits.")
+    address = f"/admin/tracking/creditaccount/{team.pk}/change/"
+    wrong = operator.post(address, {**body, "has_refill": "on"}).content.decode()
+    assert wrong.count("A refill needs it.") == 2
+    right = {**body, "has_refill": "on", "refill_amount": "10", "refill_period": "daily", "allocated": "999"}
+    assert operator.post(address, right).status_code == 302
+    account.refresh_from_db()
+    assert (account.allocated, account.refill_amount, account.refill_period) == (50, 10, "daily")
+    assert account.refill_at is not None
+    assert _latest(team).action == "credits.refill"
+    assert operator.post(address, {**body, "refill_amount": "10", "refill_period": "daily"}).status_code == 302
+    account.refresh_from_db()
+    assert (account.has_refill, account.refill_amount) == (False, 10)
+    assert operator.post(f"/admin/tracking/creditaccount/{team.pk}/delete/", {"post": "yes"}).status_code == 403
+    assert audit.verify(team) is None
+
+
+def test_a_second_account_is_said_to_be_one_too_many(operator: Client, team: Team) -> None:
+    body = {"team": team.pk, "allocated": "5", "mode": "job_based", "credits_per_dollar": "1", "tokens_per_credit": "1",
+            "markup_percent": "0", "refill_amount": "", "refill_period": ""}  # fmt: skip
+    assert operator.post("/admin/tracking/creditaccount/add/", body).status_code == 302
+    assert "already exists" in operator.post("/admin/tracking/creditaccount/add/", body).content.decode()
+
+
+def test_jobs_are_looked_at_here(operator: Client, team: Team) -> None:
+    job = lifecycle.create(team, "agent_task", user_id="u1", metadata={})
+    page = operator.get(f"/admin/tracking/jobrow/?q={job.id}").content.decode()
+    assert str(job.id) in page
+    assert operator.get(f"/admin/tracking/jobrow/{job.id}/change/").status_code == 200
+    assert operator.post(f"/admin/tracking/jobrow/{job.id}/delete/", {"post": "yes"}).status_code == 403

@@ -79,7 +79,25 @@ SENTENCES = [
         Told("circuit", {"circuit": "openai/gpt-4o", "errors": 8, "calls": 10, "until": "2026-11-30T10:05:00+01:00"}),
         "openai/gpt-4o is cut off",
         "8 of its last 10 calls failed. It is left alone until 2026-11-30 10:05+0100, then tried with one call.",
-        "/gateway",
+        "/circuits",
+    ),
+    (
+        Told("circuit", {"circuit": "writer", "agent": "writer", "why": "5 calls in a row failed.", "until": "2026-11-30T10:05:00Z"}),
+        "writer is cut off",
+        "5 calls in a row failed. Its calls are refused until 2026-11-30 10:05 UTC; then one may try.",
+        "/circuits",
+    ),
+    (
+        Told("circuit", {"circuit": "writer", "agent": "writer", "why": "It went round in circles.", "is_held": True}),
+        "writer is cut off",
+        "It went round in circles. Its calls are refused until somebody lets one try.",
+        "/circuits",
+    ),
+    (
+        Told("circuit", {"circuit": "writer", "agent": "writer", "why": "It went round in circles.", "goes_on": True}),
+        "writer would be cut off",
+        "It went round in circles. Its calls go on: the team's breaker only tells. Look at what it does, or let the breaker cut agents off.",
+        "/circuits",
     ),
     (
         Told("credit", {"left": 45, "of": 500}),
@@ -210,6 +228,9 @@ EVENTS = [
     ("job.failed", {"job_id": "j1", "name": "nightly", "error": "no\nkey", "run_id": "r1"}, "Job nightly failed", "no key.", "/runs/r1"),
     ("run.killed", {"run_id": "r1", "reason": "loops"}, "Run r1 was stopped", "loops.", "/runs/r1"),
     ("run.completed", {}, "Run is done", "", ""),
+    ("run.rollback", {"run_id": "r1", "reason": "it lies"}, "Run r1 is to go back to a checkpoint", "it lies.", "/runs/r1"),
+    ("approval.decided", {"action": "send", "status": "rejected", "decided_by": "Ada", "comment": "not now"}, "send was rejected by Ada", "not now.", "/approvals?state=all"),
+    ("approval.request", {"action": "send", "question": "Now?", "risk": "high"}, "An agent asks: may send be done?", "Now? Risk: high.", "/approvals"),
 ]  # fmt: skip
 
 
@@ -221,5 +242,6 @@ def test_events_in_words(event: str, payload: dict[str, Any], title: str, body: 
 
 def test_every_event_has_words() -> None:
     assert all(
-        event_words(event, {"name": "x"}).title.startswith(("Run x ", "Job x ")) for event in Destination.Event.values
+        event_words(event, {"name": "x"}).title.startswith(("Run x ", "Job x ", "An agent asks"))
+        for event in Destination.Event.values
     )

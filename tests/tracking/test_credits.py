@@ -164,3 +164,22 @@ def test_a_refill_that_is_off_does_not_come_and_a_half_one_is_refused(team: Team
     credits.set_refill(team, enabled=True, amount=5, period="daily", actor=SYSTEM)
     credits.set_refill(team, enabled=False, actor=SYSTEM)
     assert credits.refill_due(datetime.now(UTC) + timedelta(days=10)) == 0
+
+
+def test_what_ends_after_its_job_costs_the_rest_and_what_was_given_back_is_not_taken_for_paid(team: Team) -> None:
+    credits.open_account(team, allocated=10, mode=Mode.USD, actor=SYSTEM)
+    job = uuid4()
+
+    def late(usd: str) -> int:
+        with transaction.atomic():
+            return credits.charge_late(team, job, "agent_task", client_usd=D(usd), tokens=0)
+
+    with transaction.atomic():
+        credits.charge(team, job, "agent_task", client_usd=D("0.2"), tokens=0)
+    assert [late("0.2"), late("0.5"), late("0.5")] == [0, 3, 0]
+    credits.add(team, 3, kind="adjustment", reason="our fault", job_id=job, actor=SYSTEM)
+    assert late("0.5") == 3
+    assert late("2") == 5, "what there is"
+    entry = credits.entries_of(team, limit=1)[0]
+    assert (entry.kind, entry.amount, entry.shortfall, entry.after) == ("adjustment", -5, 10, 0)
+    assert Alert.objects.get(team=team, kind="credit").severity == "critical"

@@ -11,9 +11,10 @@ from decimal import Decimal
 import pytest
 
 from tests.tracking.ingest.spans import BEGAN_NS, SECOND, batch, call, span
-from tracking import invariants, loop_watch, pricing
+from tracking import agent_breaker, invariants, loop_watch, pricing
+from tracking.audit import SYSTEM
 from tracking.ingest.writer import Store
-from tracking.models import Alert, Run, RunControl, Team
+from tracking.models import Alert, Circuit, Run, RunControl, Team
 from tracking.reports.loops import loop_page
 from wflo.spans import Kind, Span
 
@@ -81,6 +82,19 @@ def test_a_loop_in_spans_is_told_with_its_cycle_and_dollars(store: Store, team: 
     assert (loop.run, loop.did) == (str(run.id), "nothing was stopped")
     assert not RunControl.objects.filter(team=team).exclude(killed_at=None).exists()
     assert invariants.check(team.pk) == []
+
+
+def test_the_agent_of_a_loop_is_cut_off_where_its_teams_breaker_wants_that(store: Store, team: Team) -> None:
+    store.write([batch(team, *circles(6))])
+    loop_watch.watch()
+    assert not Circuit.objects.filter(team_id=team.pk).exists()
+    agent_breaker.set_policy(team, {"mode": "on"}, actor=SYSTEM)
+    store.write([batch(team, *circles(9))])
+    loop_watch.watch()
+    row = Circuit.objects.get(team_id=team.pk, name="agent:finder")
+    assert row.state == "open"
+    assert row.why.startswith("It went round in circles")
+    assert Alert.objects.get(team=team, kind="circuit").payload["loop"]["origin"] == "spans"
 
 
 def test_however_its_spans_come_the_verdict_is_the_same(store: Store, team: Team) -> None:
@@ -174,3 +188,50 @@ def test_a_long_run_is_read_as_far_as_its_latest_calls(store: Store, team: Team,
     loop_watch.watch()
     alert = Alert.objects.get(team=team)
     assert alert.payload["first_step"] > 12
+
+
+def parts(passes: int) -> list[Span]:
+    """The same circle, each pass a trace of its own that links to the one before."""
+    spans = circles(passes)
+    for place, one in enumerate(spans):
+        number = place // 2 + 1
+        one.trace_id, one.run_id = f"{number:032x}", f"part-{number}"
+        if number > 1:
+            one.links = [{"trace_id": f"{number - 1:032x}", "span_id": f"{1:016x}", "attributes": {}}]
+    return spans
+
+
+def test_traces_that_links_join_are_one_piece_of_work(store: Store, team: Team) -> None:
+    """AutoGen sends one team's run as dozens of traces: none of them repeats itself, together they do."""
+    Team.objects.filter(pk=team.pk).update(loop_policy={"spans": "kill"})
+    spans = parts(6)
+    random.Random(3).shuffle(spans)
+    store.write([batch(team, *spans)])
+    assert loop_watch.watch() == 1
+    alert = Alert.objects.get(team=team, kind="loop")
+    assert (alert.run, alert.payload["times"] >= 3) == ("part-1", True)
+    assert set(Run.objects.filter(team=team).values_list("loop_detected", "status")) == {(True, "killed")}
+    assert loop_watch.watch() == 0
+
+
+def test_without_links_they_are_six_runs(store: Store, team: Team) -> None:
+    spans = parts(6)
+    for one in spans:
+        one.links = []
+    store.write([batch(team, *spans)])
+    loop_watch.watch()
+    assert not Alert.objects.filter(team=team).exists()
+
+
+@pytest.mark.parametrize(
+    ("rule", "status"),
+    [({"is_on": False}, None), ({"strongest": "kill"}, "killed"), ({"strongest": "block"}, "running")],
+)
+def test_a_workflow_has_a_rule_of_its_own(
+    store: Store, team: Team, rule: dict[str, object], status: str | None
+) -> None:
+    Team.objects.filter(pk=team.pk).update(loop_policy={"workflows": {"finder": rule}})
+    store.write([batch(team, *circles(6))])
+    loop_watch.watch()
+    assert Alert.objects.filter(team=team).exists() == (status is not None)
+    assert (Run.objects.get(team=team).status == "killed") == (status == "killed")

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from tracking import price_map
+from wflo import price_map
 from wflo.pricing import cost_usd
 from wflo.rates import Rates
 from wflo.usage import Usage

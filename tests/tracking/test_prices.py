@@ -14,12 +14,13 @@ import pytest
 from django.core.management import call_command
 from django.db import IntegrityError, connection, transaction
 
-from tracking import price_map, pricing
+from tracking import pricing
 from tracking.audit import SYSTEM, Actor
 from tracking.errors import Invalid
 from tracking.models import AuditEntry, Price, Span, Team
 from tracking.price_book import PriceBook, book
 from tracking.price_input import FIELDS
+from wflo import price_map
 from wflo.pricing import CostStatus
 from wflo.rates import OffPeak, Rates, Window
 from wflo.usage import Usage

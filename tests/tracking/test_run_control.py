@@ -124,6 +124,7 @@ def test_control_says_what_each_run_may_still_spend(team: Team) -> None:
     a_control(team, "r")
     assert post(team, "runs/r/control", method="GET") == {
         "run": "r", "status": "running", "kill_reason": None, "rollback": None, "budget_remaining_usd": None,
+        "approvals": {},
     }  # fmt: skip
     post(team, "budgets", {"name": "b", "scope": {"kind": "team"}, "window": "run", "limit_usd": 2.5}, status=201)
     assert post(team, "runs/r/control", method="GET")["budget_remaining_usd"] == 2.5

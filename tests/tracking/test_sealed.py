@@ -90,6 +90,10 @@ def test_the_command_knows_every_column_that_holds_a_secret() -> None:
         ("AuditEntry", "previous_hash"),
         ("AuditEntry", "hash"),
         ("KeptAnswer", "request_hash"),
+        ("StatePart", "digest"),
+        ("JobStep", "key"),
+        ("JobStep", "lane"),
+        ("JobStep", "input_hash"),
     }
-    contents = {("Payload", "body"), ("KeptAnswer", "body")}
+    contents = {("Payload", "body"), ("KeptAnswer", "body"), ("StatePart", "body"), ("Checkpoint", "manifest")}
     assert binary == named | digests | contents, "is it a secret? say so in reseal.py, or here that it is none"

@@ -6,7 +6,19 @@ from uuid import uuid4
 
 import pytest
 
-from wflo.circuits import Circuit, CircuitPolicy, Outcome, State, may_call, may_probe, probed, told, wait_seconds
+from wflo.circuits import (
+    Circuit,
+    CircuitPolicy,
+    Outcome,
+    State,
+    let_through,
+    may_call,
+    may_probe,
+    opened,
+    probed,
+    told,
+    wait_seconds,
+)
 
 POLICY = CircuitPolicy(failures_max=3, rest_seconds=30, window_seconds=60, probe_seconds=10)
 FAILED, WORKED = Outcome(failures=1, error="500"), Outcome(successes=1)
@@ -99,3 +111,34 @@ def test_what_is_told_late_does_not_lengthen_the_rest() -> None:
 def test_thresholds_that_mean_nothing_are_refused(wrong: dict[str, float]) -> None:
     with pytest.raises(ValueError, match="must be"):
         CircuitPolicy(**wrong)  # type: ignore[arg-type]
+
+
+def test_a_guardrails_hits_open_it_within_their_window() -> None:
+    policy, hit = CircuitPolicy(failures_max=None, hits_max=2, window_seconds=60), Outcome(hits=1)
+    assert after(hit, policy=policy).state is State.CLOSED
+    circuit = after(hit, Outcome(successes=9), hit, policy=policy)
+    assert (circuit.state, circuit.hits, circuit.why) == (State.OPEN, 2, "A guardrail stepped in 2 times.")
+    assert told(after(hit, policy=policy), policy, 1061.0, hit).state is State.CLOSED
+
+
+def test_one_that_is_held_waits_for_a_person_and_not_for_the_time() -> None:
+    held = opened(Circuit(failures=1), 1000.0, "It went round in circles.", rest_seconds=None)
+    assert (held.state, held.retry_at, held.why) == (State.OPEN, None, "It went round in circles.")
+    assert not may_call(held)
+    assert not may_probe(held, 10.0**12)
+    assert probed(held, POLICY, 10.0**12, uuid4()) is None
+    assert wait_seconds(held, 1000.0) > 0
+    half, probe = let_through(held), uuid4()
+    assert half is not None
+    tried = probed(half, POLICY, 1001.0, probe)
+    assert tried is not None
+    assert told(tried, POLICY, 1002.0, Outcome(successes=1, probe=probe)).state is State.CLOSED
+    assert let_through(Circuit()) is None
+
+
+def test_why_it_opened_is_said() -> None:
+    assert after(FAILED, FAILED, FAILED).why == "3 calls in a row failed."
+    assert after(FAILED, policy=CircuitPolicy(failures_max=1)).why == "1 call failed."
+    rate = CircuitPolicy(failures_max=None, error_rate_max=0.5, calls_min=2)
+    assert after(FAILED, FAILED, policy=rate).why == "2 of its last 2 calls failed."
+    assert after(Outcome(tokens=1_000), policy=CircuitPolicy(tokens_max=1_000)).why == "Its 1,000 tokens are spent."

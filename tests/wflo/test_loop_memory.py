@@ -9,6 +9,7 @@ import json
 from collections.abc import Sequence
 from dataclasses import replace
 from decimal import Decimal
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -28,9 +29,10 @@ from wflo.loops import (
     tool_step,
     verdict,
 )
-from wflo.loops_policy import LANES_MAX, TURNS_KEPT
-from wflo.loops_rhythm import Beat, Mark, Rhythm
-from wflo.loops_turns import chat_answer, chat_fingerprint
+from wflo.loops.memory import Lane
+from wflo.loops.policy import LANES_MAX, TURNS_KEPT
+from wflo.loops.rhythm import Beat, Mark, Rhythm
+from wflo.loops.turns import chat_answer, chat_fingerprint
 from wflo.spans import Kind
 
 SECOND = 10**9
@@ -261,12 +263,15 @@ def test_the_agent_silent_for_longest_is_forgotten_whatever_the_store_does_to_th
     "data",
     [
         {"version": 1},
-        {"version": 2, "steps": 0},
+        {"version": 3, "steps": 0},
         {**LoopMemory().to_dict(), "lanes": {"a": {}}},
         {**LoopMemory().to_dict(), "lanes": []},
         {**LoopMemory().to_dict(), "usd": "much"},
         {**LoopMemory().to_dict(), "visit": [1]},
         {"steps": 1},
+        {**LoopMemory().to_dict(), "visit": ["a", "a", "", [1, 0, "0"], 0]},
+        {**LoopMemory().to_dict(), "lanes": {"a": {**Lane().row(), "stuck": [["key", 1, [0, 0, "0", "0"], "AAA"]]}}},
+        {**LoopMemory().to_dict(), "lanes": {"a": {**Lane().row(), "stuck": [["key", 1, [0, 0, "0", "0"], "AAAA"]]}}},
     ],
 )
 def test_what_is_no_memory_is_refused(data: dict[str, Any]) -> None:
@@ -276,3 +281,29 @@ def test_what_is_no_memory_is_refused(data: dict[str, Any]) -> None:
 
 def test_a_run_that_begins_has_an_empty_memory() -> None:
     assert LoopMemory.from_dict({}) == LoopMemory()
+
+
+def test_a_memory_that_an_older_wflo_stored_is_read() -> None:
+    """Version 1 held sets of words as lists of numbers. The file is what it stored of this very run."""
+    steps = [
+        Step(
+            kind=Kind.LLM,
+            agent="a",
+            name="m",
+            fingerprint=chat_fingerprint({"messages": [{"role": "user", "content": f"find the {colour} one"}]}),
+            answer=chat_answer({"choices": [{"message": {"role": "assistant", "content": "Here it is."}}]}),
+            started_ns=at * SECOND,
+            ended_ns=(at + 1) * SECOND,
+            cost_usd=Decimal("0.01"),
+        )
+        for colour, at in (("red", 1000), ("blue", 1002))
+    ]
+    searched = {"started_ns": 1005 * SECOND, "ended_ns": 1006 * SECOND}
+    steps.append(tool_step("search", {"q": "three words here"}, "[]", agent="a", **searched))
+    memory = LoopMemory()
+    for step in steps:
+        memory, _ = advance(memory, step)
+    old = json.loads((Path(__file__).parents[1] / "data" / "loop_memory_1.json").read_text())
+    assert old["version"] == 1
+    assert LoopMemory.from_dict(old) == memory
+    assert memory.to_dict()["version"] == 2

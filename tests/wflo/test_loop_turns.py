@@ -16,9 +16,9 @@ from wflo.loops import (
     call_of,
     llm_step,
 )
-from wflo.loops_outcomes import asks_for_patience, outcome_of
-from wflo.loops_text import TEXT_READ_MAX, WORDS_KEPT, error_text, plain, result_text, similarity, sketch
-from wflo.loops_turns import (
+from wflo.loops.outcomes import asks_for_patience, outcome_of
+from wflo.loops.text import TEXT_READ_MAX, WORDS_KEPT, error_text, plain, result_text, similarity, sketch
+from wflo.loops.turns import (
     answer,
     anthropic_answer,
     anthropic_fingerprint,

@@ -5,10 +5,16 @@ from __future__ import annotations
 import base64
 import hashlib
 import hmac
+import json
+import time
+from typing import Any
 
 import pytest
 
-from wflo.webhooks import new_secret, sign, verify
+from wflo import recording, runs
+from wflo.errors import RollbackRequestedError, RunKilledError
+from wflo.runs import Run
+from wflo.webhooks import new_secret, receive, sign, verify
 
 AT = 1_790_000_000
 SECRET = new_secret()
@@ -73,3 +79,86 @@ def test_a_secret_is_32_random_bytes() -> None:
     assert len(base64.b64decode(SECRET.removeprefix("whsec_"))) == 32
     assert hmac.digest(base64.b64decode(SECRET.removeprefix("whsec_")), b"", hashlib.sha256)
     assert new_secret() != new_secret()
+
+
+# --- what it makes of them ------------------------------------------------------------------------------------------------
+
+
+def sent(kind: str, **data: Any) -> dict[str, Any]:
+    body = json.dumps(
+        {"id": "msg_1", "type": kind, "timestamp": "2026-11-30T10:00:00Z", "team": "Core", "data": data}
+    ).encode()
+    return receive(sign(SECRET, "msg_1", body, at=time.time()), body, SECRET)
+
+
+def test_a_run_that_was_stopped_makes_no_more_calls() -> None:
+    with recording.running(Run(id="nightly")) as run:
+        sent("run.killed", run_id="another", reason="x")
+        run.check_control()
+        assert sent("run.killed", run_id="nightly", reason="wrong customer")["type"] == "run.killed"
+        with pytest.raises(RunKilledError, match="wrong customer"):
+            run.check_control()
+
+
+def test_a_run_that_is_to_go_back_hears_where_to_once() -> None:
+    wish = {
+        "id": "w1",
+        "checkpoint": {"id": "c1", "version": 2, "name": "draft"},
+        "reason": "it lies",
+        "overrides": {"model": "m"},
+    }
+    with recording.running(Run(id="nightly")) as run:
+        run.control = {"status": "running", "approvals": {"a": {"status": "pending"}}}
+        sent("run.rollback", run_id="nightly", rollback_id="w1", rollback=wish)
+        with pytest.raises(RollbackRequestedError) as wanted:
+            run.check_control()
+        assert (wanted.value.rollback_id, wanted.value.checkpoint["name"], wanted.value.overrides) == (
+            "w1",
+            "draft",
+            {"model": "m"},
+        )
+        assert run.control["approvals"] == {"a": {"status": "pending"}}
+        run.taken_rollbacks.add("w1")
+        sent("run.rollback", run_id="nightly", rollback_id="w1", rollback=wish)
+        run.check_control()
+        sent("run.rollback", run_id="nightly", rollback_id="w2", rollback=None)  # too large: the control block tells it
+        run.check_control()
+
+
+def test_an_answer_is_known_in_a_run_and_outside_one() -> None:
+    assert runs.decision("a1", None) is None
+    sent(
+        "approval.decided",
+        approval_id="a1",
+        run_id="",
+        status="approved",
+        decided_by="Ada",
+        comment="go",
+        action="send",
+    )
+    found = runs.decision("a1", Run())
+    assert found is not None
+    assert (found["status"], found["comment"]) == ("approved", "go")
+
+
+def test_events_of_others_are_given_back_and_change_nothing() -> None:
+    with recording.running(Run(id="nightly")) as run:
+        event = sent("alert.opened", title="x", run_id="nightly")
+        assert event["data"]["title"] == "x"
+        assert run.control == {}
+
+
+@pytest.mark.parametrize(
+    "body", [b"", b"[]", b"null", b'{"type": 1, "data": {}}', b'{"type": "run.killed"}', b"[" * 100_000]
+)
+def test_what_is_signed_and_no_event_is_refused(body: bytes) -> None:
+    with pytest.raises(ValueError, match="The body is no"):
+        receive(sign(SECRET, "msg_1", body, at=time.time()), body, SECRET)
+
+
+def test_what_is_not_signed_changes_nothing() -> None:
+    body = json.dumps({"type": "run.killed", "data": {"run_id": "nightly"}}).encode()
+    with recording.running(Run(id="nightly")) as run:
+        with pytest.raises(ValueError, match="does not fit"):
+            receive(sign(new_secret(), "msg_1", body, at=time.time()), body, SECRET)
+        run.check_control()

@@ -7,7 +7,7 @@ budget    budget, subject, percent, mode, spent_usd or spent_tokens with limit_,
 overage   budget, subject, spent_usd or spent_tokens with limit_; usd, held_usd, model of the call that did it
 loop      cycle (names of steps), times, first_step (its number in the run), burned_usd, action: warn, block, kill
 killed    reason, by
-circuit   circuit, errors, calls, until
+circuit   circuit, errors, calls, until; why, is_held; of an agent's breaker agent, goes_on (it only tells)
 credit    left, of
 unpriced  models, calls
 errors    percent, threshold, errors, calls, since
@@ -82,6 +82,8 @@ def event_words(event: str, payload: Mapping[str, Any]) -> Words:
     if own is not None:
         return own
     what, _, happened = event.partition(".")
+    if what == "approval":
+        return _approval(payload)
     thing = clean(payload.get("name") or payload.get(f"{what}_id") or "")
     title = f"{what.capitalize()} {thing} {_HAPPENED.get(happened, happened)}"
     parts = [
@@ -92,7 +94,29 @@ def event_words(event: str, payload: Mapping[str, Any]) -> Words:
     return _tidy(Words(title, " ".join(filter(None, parts)), "", f"/runs/{quote(run, safe='')}" if run else ""))
 
 
-_HAPPENED = {"completed": "is done", "failed": "failed", "killed": "was stopped"}
+def _approval(payload: Mapping[str, Any]) -> Words:
+    action, risk = clean(payload.get("action") or "something"), clean(payload.get("risk") or "")
+    if payload.get("status"):
+        return _decided(payload, action)
+    title = f"An agent asks: may {action} be done?"
+    return _tidy(
+        Words(title, as_sentence(clean(payload.get("question") or "")), f"Risk: {risk}." if risk else "", "/approvals")
+    )
+
+
+def _decided(payload: Mapping[str, Any], action: str) -> Words:
+    by, status = clean(payload.get("decided_by") or ""), clean(payload["status"])
+    title = f"{action} was {status}" if status != "expired" else f"Nobody said whether {action} may be done"
+    who = f"by {by}" if by and status != "expired" else ""
+    return _tidy(Words(f"{title} {who}", as_sentence(clean(payload.get("comment") or "")), "", "/approvals?state=all"))
+
+
+_HAPPENED = {
+    "completed": "is done",
+    "failed": "failed",
+    "killed": "was stopped",
+    "rollback": "is to go back to a checkpoint",
+}
 
 
 # --- by kind ----------------------------------------------------------------------------------------------------------
@@ -167,11 +191,29 @@ def _killed(facts: Mapping[str, Any], alert: Told) -> Words:
 
 
 def _circuit(facts: Mapping[str, Any], alert: Told) -> Words:
-    errors, calls = read_number(facts.get("errors")), read_number(facts.get("calls"))
+    name, errors, calls = (
+        clean(facts.get("circuit") or "A circuit"),
+        *map(read_number, (facts.get("errors"), facts.get("calls"))),
+    )
     what = f"{plain(errors)} of its last {plain(calls)} calls failed." if errors is not None and calls else ""
+    what = as_sentence(facts.get("why") or "") or what
     until = moment(facts.get("until"))
-    todo = f"It is left alone until {until}, then tried with one call." if until else "It is tried again in a while."
-    return Words(f"{clean(facts.get('circuit') or 'A circuit')} is cut off", what, todo, "/gateway")
+    if facts.get("goes_on"):
+        todo = (
+            "Its calls go on: the team's breaker only tells. Look at what it does, or let the breaker cut agents off."
+        )
+        return Words(f"{name} would be cut off", what, todo, "/circuits")
+    if facts.get("is_held"):
+        todo = "Its calls are refused until somebody lets one try."
+    elif facts.get("agent"):
+        todo = (
+            f"Its calls are refused until {until}; then one may try." if until else "Its calls are refused for a while."
+        )
+    else:
+        todo = (
+            f"It is left alone until {until}, then tried with one call." if until else "It is tried again in a while."
+        )
+    return Words(f"{name} is cut off", what, todo, "/circuits")
 
 
 def _credit(facts: Mapping[str, Any], alert: Told) -> Words:

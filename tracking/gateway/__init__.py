@@ -14,7 +14,8 @@ routing.py    a name -> deployments in order
 kept_responses.py  answers a provider keeps, and whose they are
 kept_answers.py  what an idempotency key was answered with
 rate_limits.py  how many calls and tokens a minute, in Redis (rate_script.py)
-breakers.py   deployments that fail are given a rest
+breakers.py   deployments that fail are given a rest; agent_breakers.py: agents that go wrong are cut off; circuit_view.py is
+              what both see and tell
 provider.py   sending to a deployment: over HTTP (http_provider.py), the built-in demo (demo_provider/), or LiteLLM
               (litellm_provider.py, with litellm_answers.py and litellm_errors.py)
 failures.py   how providers fail, and what that means for the call; reach.py says where none can be

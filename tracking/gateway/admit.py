@@ -21,7 +21,7 @@ from tracking.gateway.routing import Route
 from tracking.gateway.waiting import Place
 from tracking.ledger import verbs
 from tracking.ledger.calls import Answer, Call, Ceiling, Outcome, Standing
-from tracking.ledger.verbs import Statement
+from tracking.ledger.verbs import Commit, Statement
 from tracking.sql import statements
 
 TRIES_MAX = 1_000_000  # ids set apart for each attempt's looks
@@ -49,13 +49,13 @@ class Held:
 
 @dataclass(slots=True)
 class _Told:
-    """What ``gateway_admit`` answers."""
+    """What ``gateway_admit`` answers. ``version`` is None unless the run's memory has moved on."""
 
     outcome: str
     steps: int
     run_cost_usd: Decimal
-    version: int
-    loop_state: Any
+    version: int | None
+    loop_state: str | None
     kill_reason: str
     answer: Answer | None
 
@@ -80,10 +80,11 @@ async def _admitted(asked: Asked, route: Route, priced: Priced, attempt: int, pl
         id = asked.id if number == 0 else verbs.attempt_id(asked.id, number)
         told = await _ask(asked, call, most, id, judged, is_first=attempt == 0 and first is None)
         _refuse_run(asked, told)
-        if told.outcome == "moved" and judged is not None:
+        if told.version is not None and judged is not None:
             judged = loop_guard.judge_again(asked, judged, told.version, told.loop_state)
-            await _refuse_loop(asked, judged)
-            continue
+            if loop_guard.must_refuse(judged):
+                await _take_back(asked, call, id, told)
+                await _refuse_loop(asked, judged)
         answer = told.answer
         assert answer is not None
         if answer.is_held and first is None:
@@ -112,6 +113,13 @@ async def _judged(asked: Asked) -> Judged | None:
         judged = await loop_guard.fresh(asked, judged)
         await _refuse_loop(asked, judged)
     return judged
+
+
+async def _take_back(asked: Asked, call: Call, id: UUID, told: _Told) -> None:
+    """The call is not made: nothing is held for it, and it is no step of its run."""
+    if told.answer is not None and told.answer.is_held:
+        parameters = {"team": asked.caller.team_id, "run": call.run, "id": id, "commit": None}
+        await pool.do(Statement(statements("gateway")["take_back"], parameters, len, Commit.LATER))
 
 
 async def _refuse_loop(asked: Asked, judged: Judged) -> None:
@@ -143,7 +151,8 @@ def _call(asked: Asked, route: Route) -> Call:
     return Call(
         team_id=asked.caller.team_id,
         key_id=asked.caller.key_id or "",
-        run=asked.root if asked.is_named else "",
+        run=asked.root if asked.is_named or asked.run_budget_usd is not None else "",
+        run_budget_usd=asked.run_budget_usd,
         agent=asked.agent,
         user=asked.user,
         job=asked.job,
@@ -169,7 +178,7 @@ async def _ask(asked: Asked, call: Call, most: Ceiling, id: UUID, judged: Judged
 def _read(rows: list[tuple[Any, ...]]) -> _Told:
     outcome, steps, cost, version, loop_state, reason, *held = rows[0]
     answer = Answer.from_row(tuple(held)) if held[0] is not None else None
-    return _Told(outcome, steps or 0, cost or Decimal(0), version or 0, loop_state, reason or "", answer)
+    return _Told(outcome, steps or 0, cost or Decimal(0), version, loop_state, reason or "", answer)
 
 
 def _detail(asked: Asked) -> dict[str, Any]:

@@ -25,7 +25,7 @@ from tracking.gateway.asked import Asked
 from tracking.gateway.call import Answered, Begun
 from tracking.gateway.dialects.dialect import Seen
 from tracking.gateway.finish import Bill
-from tracking.gateway.kept_answers import Kept
+from tracking.gateway.kept_answers import Kept, Tape
 from tracking.gateway.routing import resolve
 from tracking.ledger.verbs import Statement
 from tracking.sql import statements
@@ -44,13 +44,7 @@ class Place:
 
     key: str
     seconds: int
-    pieces: list[bytes] = field(default_factory=list)
-    size: int = 0
-
-    def add(self, data: bytes) -> None:
-        self.size += len(data)
-        if self.size <= settings.LIMITS["kept_answer_bytes"]:
-            self.pieces.append(data)
+    tape: Tape = field(default_factory=Tape)
 
 
 async def find(asked: Asked) -> Kept | None:
@@ -84,15 +78,16 @@ async def keep(asked: Asked, answered: Answered) -> None:
 
 
 def record(begun: Begun) -> Place | None:
-    """What a stream says is kept when it comes to its own end; ``add`` each piece."""
+    """What a stream says is kept when it comes to its own end; its tape takes each piece."""
     place: Place | None = begun.asked.cache_place
     if place is None:
         return None
 
     async def closed(bill: Bill, error: str) -> None:
         is_whole = not (error or begun.course.notes or begun.held.is_cut)
-        if is_whole and place.size <= settings.LIMITS["kept_answer_bytes"]:
-            await _put(place, b"".join(place.pieces), begun.route.model, bill.usd)
+        said = place.tape.whole()
+        if is_whole and said is not None:
+            await _put(place, said, begun.route.model, bill.usd)
 
     begun.on_close = closed
     return place
@@ -108,7 +103,7 @@ async def _may_be_told(asked: Asked) -> bool:
     judged = loop_guard.judge(asked)
     if loop_guard.must_refuse(judged):
         return False
-    await loop_guard.remember(asked, judged, Seen(), Decimal(0))
+    await loop_guard.remember(asked, loop_guard.turn(asked, judged, Seen(), Decimal(0)))
     return True
 
 

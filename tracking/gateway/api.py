@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Mapping
+from collections.abc import AsyncGenerator, Mapping
 from decimal import Decimal
 from typing import Any
 
@@ -31,6 +31,7 @@ from tracking.gateway import (
 from tracking.gateway.call import Answered, Begun
 from tracking.gateway.dialects import CHAT, COMPLETIONS, EMBEDDINGS, MESSAGES, RESPONSES, Dialect
 from tracking.gateway.kept_answers import Kept
+from tracking.gateway.sending import SSE_TYPE, send_stream
 from tracking.ingest import body
 from tracking.ingest.answers import MethodNotAllowed, send_bytes
 from tracking.ingest.body import JSON, InFlight, Receive, Scope, Send, Stream
@@ -41,8 +42,6 @@ _JSON = b"application/json"
 
 _log = logging.getLogger(__name__)
 _in_flight = InFlight(settings.LIMITS["bodies_in_flight_bytes"])
-_SSE_TYPE = b"text/event-stream; charset=utf-8"
-_SSE = [(b"cache-control", b"no-cache"), (b"connection", b"keep-alive"), (b"x-accel-buffering", b"no")]
 
 
 async def chat_completions(scope: Scope, receive: Receive, send: Send) -> None:
@@ -100,7 +99,7 @@ async def _call(scope: Scope, receive: Receive, send: Send, dialect: Dialect) ->
         await kept_answers.keep(wanted, headers, content)
         await send_bytes(send, 200, _JSON, content, headers)
     elif kept is not None:
-        await send_bytes(send, kept.status, _SSE_TYPE if wanted.is_stream else _JSON, kept.body, kept.headers)
+        await send_bytes(send, kept.status, SSE_TYPE if wanted.is_stream else _JSON, kept.body, kept.headers)
 
 
 async def _made(wanted: asked.Asked) -> Answered | Begun | Kept:
@@ -213,38 +212,26 @@ def _number(value: Any) -> float | None:
 
 
 async def _stream(receive: Receive, send: Send, begun: Begun) -> None:
-    gone = asyncio.Event()
-    watching = asyncio.ensure_future(left(receive, gone))
-    headers = [*_SSE, *_named(begun)]
-    pieces = guard.pieces_of(begun, call.relay(begun, gone))
-    tape, place = kept_answers.tape(begun.asked), answer_cache.record(begun)
+    wanted, headers = begun.asked, _named(begun)
+    tape, place = kept_answers.tape(wanted), answer_cache.record(begun)
+    tapes = [found for found in (tape, place.tape if place is not None else None) if found is not None]
+
+    async def pieces(gone: asyncio.Event) -> AsyncGenerator[bytes, None]:
+        told = guard.pieces_of(begun, call.relay(begun, gone))
+        try:
+            async for data in told:
+                for each in tapes:
+                    each.add(data)
+                yield data
+        finally:
+            await told.aclose()
+
+    has_stayed = False
     try:
-        await send({"type": "http.response.start", "status": 200, "headers": [(b"content-type", _SSE_TYPE), *headers]})
-        async for data in pieces:
-            if tape is not None:
-                tape.add(data)
-            if place is not None:
-                place.add(data)
-            await send({"type": "http.response.body", "body": data, "more_body": True})
-            if gone.is_set():
-                break
-        await send({"type": "http.response.body", "body": b""})
-    except OSError:
-        gone.set()  # nobody reads any more
+        has_stayed = await send_stream(receive, send, headers, pieces)
     finally:
-        watching.cancel()
-        await pieces.aclose()
-        is_whole = not (gone.is_set() or begun.course.error or begun.course.notes)
-        kept_answers.keep_tape(tape, headers, is_whole=is_whole)
-
-
-async def left(receive: Receive, gone: asyncio.Event) -> None:
-    """Sets ``gone`` when the client hangs up."""
-    while True:
-        message = await receive()
-        if message["type"] == "http.disconnect":
-            gone.set()
-            return
+        is_whole = has_stayed and not (begun.course.error or begun.course.notes)
+        kept_answers.keep_tape(wanted, tape, headers, is_whole=is_whole)
 
 
 async def refuse(send: Send, dialect: Dialect, error: Exception) -> None:

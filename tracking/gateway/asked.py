@@ -6,19 +6,21 @@ import re
 import uuid
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from decimal import Decimal, InvalidOperation
 from typing import Any, TypeVar
 
 from tracking import ids
 from tracking.errors import InvalidCall
 from tracking.gateway.dialects.dialect import Dialect
-from tracking.ingest.native import trace_id_of
 from tracking.keys import Caller
+from wflo.ids import trace_id_of
 
-T = TypeVar("T", int, float)
+T = TypeVar("T", int, float, Decimal)
 
 RUN_CHARS_MAX = 128
 NAME_CHARS_MAX = 200
 PASSED_CHARS_MAX = 1_000
+RUN_BUDGET_USD_MAX = 1_000_000
 
 _TRACEPARENT = re.compile(r"[0-9a-f]{2}-([0-9a-f]{32})-([0-9a-f]{16})-[0-9a-f]{2}")
 _EXTENSIONS = ("agentwall_run_id", "agentwall_agent_id", "agentwall_metadata")
@@ -58,8 +60,10 @@ class Asked:
     taken: Any = None  # tracking.gateway.rate_limits.Taken: what it counts as under rate limits
     repetitions_max: int | None = None  # the caller's own limits on loops, stricter than its team's
     similarity_min: float | None = None
+    run_budget_usd: Decimal | None = None  # what the caller says its run may spend
     guard: Any = None  # tracking.gateway.guard.Guard: what prompt and answer are looked at for
     guarded: tuple[str, ...] = ()  # what was found in the prompt
+    agent_probe: uuid.UUID | None = None  # the call tries whether its agent may call again
     cache_control: str = ""  # the client's wish: no-store, no-cache
     cache_place: Any = None  # tracking.gateway.answer_cache.Place: where the answer is to be kept
     rate_headers: list[tuple[bytes, bytes]] = field(default_factory=list)
@@ -104,6 +108,7 @@ def read(dialect: Dialect, caller: Caller, headers: Mapping[bytes, bytes], body:
         cache_control=_word(headers, b"cache-control").lower(),
         repetitions_max=_limit(headers, b"x-max-repetitions", int, 1, 1000),
         similarity_min=_limit(headers, b"x-loop-threshold", float, 0.01, 1),
+        run_budget_usd=_limit(headers, b"x-run-budget", Decimal, 0, RUN_BUDGET_USD_MAX),
     )
 
 
@@ -146,9 +151,9 @@ def _limit(headers: Mapping[bytes, bytes], name: bytes, kind: type[T], least: fl
     shown = name.decode().title()
     try:
         value = kind(text)
-    except ValueError:
+    except (ValueError, InvalidOperation):
         value = None
-    if value is None or not least <= value <= most:
+    if value is None or value != value or not least <= value <= most:
         raise InvalidCall(f"{shown} is a number from {least} to {most}.", field=shown)
     return value
 

@@ -11,8 +11,18 @@ from decimal import Decimal
 import orjson
 from django.conf import settings
 
-from tracking.errors import BudgetExceeded, Refused, RunKilled, TeamNotActive, Unavailable, Unpriced, UpstreamFailed
+from tracking.errors import (
+    BudgetExceeded,
+    LoopDetected,
+    Refused,
+    RunKilled,
+    TeamNotActive,
+    Unavailable,
+    Unpriced,
+    UpstreamFailed,
+)
 from tracking.gateway import (
+    agent_breakers,
     answers,
     breakers,
     failures,
@@ -30,7 +40,8 @@ from tracking.gateway.breakers import Passed
 from tracking.gateway.ceiling import price_of
 from tracking.gateway.dialects.dialect import Seen
 from tracking.gateway.dialects.sse import TooLong
-from tracking.gateway.finish import Bill, Course
+from tracking.gateway.finish import Bill, Course, Settled
+from tracking.gateway.loop_guard import Turn
 from tracking.gateway.provider import Upstream
 from tracking.gateway.routing import Route, Routes, resolve
 from tracking.keys import Caller
@@ -73,10 +84,7 @@ class Answered:
     answer: dict[str, object]
     seen: Seen
     bill: Bill
-
-    @property
-    def run_cost_usd(self) -> Decimal:
-        return self.begun.held.run_cost_usd + (self.bill.usd or Decimal(0))
+    run_cost_usd: Decimal  # of the whole run, with this call
 
 
 async def begin(asked: Asked) -> Begun:
@@ -86,20 +94,30 @@ async def begin(asked: Asked) -> Begun:
     except Refused as error:
         error.call_id = str(asked.id)
         finish.refused(asked, error)
+        if isinstance(error, LoopDetected):
+            agent_breakers.looped(asked, error)
         raise
-    except UpstreamFailed:
-        finish.behind(loop_guard.remember(asked, asked.judged, None, None))
+    except UpstreamFailed as error:
+        agent_breakers.failed(asked, error)
+        finish.behind(loop_guard.remember(asked, loop_guard.turn(asked, asked.judged, None, None)))
         raise
 
 
 async def _begin(asked: Asked) -> Begun:
     began_ns = time.time_ns()
     check_team(asked.caller)
-    await rate_limits.take(asked)
+    await agent_breakers.ask(asked)
     try:
-        return await _answered(asked, began_ns)
+        await rate_limits.take(asked)
+        try:
+            return await _answered(asked, began_ns)
+        except BaseException:
+            rate_limits.ended(asked)
+            raise
+    except UpstreamFailed:
+        raise
     except BaseException:
-        rate_limits.ended(asked)
+        agent_breakers.gave_up(asked)
         raise
 
 
@@ -155,6 +173,8 @@ async def _sent(asked: Asked, route: Route, attempt: int) -> tuple[Held, Upstrea
     if loop_guard.warning(asked.judged) is not None and attempt == 0:
         finish.behind(pool.do(loop_guard.told(asked, asked.judged)))
         finish.mark_run(asked, is_loop=True)
+        if loop_guard.is_sure(asked.judged):
+            agent_breakers.looped(asked, loop_guard.refuse(asked, asked.judged))
     await _dispatch(asked, held)
     course = Course(started_ns=time.time_ns(), attempt=attempt)
     timeout_s = route.timeout_seconds or settings.LIMITS["gateway_answer_seconds"]
@@ -205,28 +225,59 @@ async def complete(asked: Asked) -> Answered:
     except orjson.JSONDecodeError:
         answer = None
     if not isinstance(answer, dict):
-        seen = Seen()
-        await _close(begun, seen, error="the provider's answer is no JSON object")
+        owed = await finish.bill(asked, begun.route, begun.held, Seen())
+        _close(begun, Seen(), owed, error="the provider's answer is no JSON object")
         raise UpstreamFailed("The provider's answer is no JSON object.", provider=begun.route.provider)
     seen = asked.dialect.answered(answer)
-    owed = await _close(begun, seen)
-    await loop_guard.remember(asked, asked.judged, seen, owed.usd)
-    return Answered(begun, body, answer, seen, owed)
+    owed = await finish.bill(asked, begun.route, begun.held, seen)
+    turn = None
+    try:
+        turn = loop_guard.turn(asked, asked.judged, seen, owed.usd)
+    finally:  # what was answered is paid, whatever the rule makes of it
+        settling = _close(begun, seen, owed, turn)
+    told = await _told(begun, settling)
+    await loop_guard.settled(asked, turn, None if told is None else told.turn)
+    cost = None if told is None else told.run_cost_usd
+    known = begun.held.run_cost_usd + (owed.usd or Decimal(0)) if cost is None else cost
+    return Answered(begun, body, answer, seen, owed, known)
 
 
-async def _close(begun: Begun, seen: Seen, *, error: str = "", notes: tuple[str, ...] = ()) -> Bill:
-    owed = await finish.bill(begun.asked, begun.route, begun.held, seen)
-    finish.settle(begun.asked, begun.held, owed)
+async def _told(begun: Begun, settling: asyncio.Future[Settled | None]) -> Settled | None:
+    """How the call's run stands when all that was answered before is settled; a store that is away makes nobody wait for
+    long."""
+    if not begun.held.call.run:
+        return None
+    await asyncio.wait([settling], timeout=settings.LIMITS["gateway_store_seconds"])
+    return settling.result() if settling.done() else None
+
+
+def _close(
+    begun: Begun,
+    seen: Seen,
+    owed: Bill,
+    turn: Turn | None = None,
+    *,
+    error: str = "",
+    notes: tuple[str, ...] = (),
+) -> asyncio.Future[Settled | None]:
+    """Settle, record and tell whoever must know; the future is ``finish.settle``'s."""
+    settling = finish.settle(begun.asked, begun.held, owed, turn)
     begun.course.error, begun.course.notes = error, notes
-    _tell_circuit(begun, error)
+    _tell_circuits(begun, error)
     rate_limits.ended(begun.asked, (owed.usage.input_tokens or 0) + (owed.usage.output_tokens or 0))
     finish.record(begun.asked, begun.route, seen, owed, begun.course)
     kept_responses.remember(begun.asked, begun.route, seen)
-    return owed
+    return settling
 
 
-def _tell_circuit(begun: Begun, error: str) -> None:
+def _tell_circuits(begun: Begun, error: str) -> None:
     """Of what was read to its end; that a probe is answered was told when it began."""
+    if error == CLIENT_LEFT:
+        agent_breakers.gave_up(begun.asked)
+    elif error:
+        agent_breakers.broke(begun.asked, error)
+    else:
+        agent_breakers.succeeded(begun.asked)
     if begun.passed is None:
         return
     if error and error != CLIENT_LEFT:
@@ -416,12 +467,14 @@ class _Stream:
         if judged is not None:
             seen = self.reader.end()
             cost = None if seen.usage is None else self.begun.held.priced.cost(seen.usage).total
-            await loop_guard.remember(asked, judged, seen, cost)
+            await loop_guard.remember(asked, loop_guard.turn(asked, judged, seen, cost))
 
     async def _closed(self) -> None:
         await self._remember()
         await self.begun.upstream.close()
-        owed = await _close(self.begun, self.reader.end(), error=self.error, notes=self.notes)
+        seen = self.reader.end()
+        owed = await finish.bill(self.begun.asked, self.begun.route, self.begun.held, seen)
+        _close(self.begun, seen, owed, error=self.error, notes=self.notes)
         if self.begun.on_close is not None:
             await self.begun.on_close(owed, self.error)
 

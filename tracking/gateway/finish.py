@@ -8,7 +8,7 @@ import time
 from collections.abc import Awaitable, Callable, Coroutine
 from dataclasses import dataclass, replace
 from decimal import Decimal
-from typing import Any
+from typing import Any, NamedTuple
 from uuid import UUID
 
 import orjson
@@ -20,12 +20,14 @@ from tracking.gateway import pool, tokens, waiting
 from tracking.gateway.admit import Held
 from tracking.gateway.asked import Asked
 from tracking.gateway.dialects.dialect import Seen
+from tracking.gateway.loop_guard import Stored, Turn
 from tracking.gateway.routing import Route
 from tracking.gateway.together import Together
 from tracking.ingest import writer
 from tracking.ingest.batch import Batch, Receipt
 from tracking.ingest.counting import GATEWAY
 from tracking.ledger import verbs
+from tracking.ledger.calls import OF_THE_CALL
 from tracking.ledger.verbs import Commit, Statement
 from tracking.sql import statements
 from wflo.pricing import Cost
@@ -89,8 +91,20 @@ async def _dispatch(calls: list[tuple[int, UUID]]) -> list[bool]:
 _outgoing = Together(_dispatch)
 
 
-def settle(asked: Asked, held: Held, owed: Bill) -> None:
-    """Free the hold and spend what it cost, tried again while PostgreSQL is away; its lease covers the worst."""
+class Settled(NamedTuple):
+    """What a settled call's run has cost by then, with this call, and whether its memory has the turn now; no cost where
+    it has no run."""
+
+    run_cost_usd: Decimal | None
+    turn: Stored
+
+
+def settle(asked: Asked, held: Held, owed: Bill, turn: Turn | None = None) -> asyncio.Future[Settled | None]:
+    """Free the hold and spend what it cost, tried again while PostgreSQL is away; its lease covers the worst. The turn is
+    stored in the same trip, if the run's memory has not moved on meanwhile.
+
+    The future is None where it is not known what became of it.
+    """
     found = owed.usage
     total = (found.input_tokens or 0) + (found.output_tokens or 0)
     entry = held.priced.entry
@@ -101,19 +115,46 @@ def settle(asked: Asked, held: Held, owed: Bill) -> None:
         "price": None if entry is None else {"id": entry.price_id, "model": entry.model},
         "rates": {line.bucket: str(line.usd_per_token) for line in owed.cost.lines},
     }
-    behind(_done(held.id, lambda: _settling.do({
+    call = {
         "team": asked.caller.team_id, "run": held.call.run, "id": held.id, "usd": owed.usd, "tokens": total,
         "is_estimated": owed.is_estimated, "detail": detail,
-    })))  # fmt: skip
+    }  # fmt: skip
+    if turn is not None:
+        call |= {"version": turn.version, "state": orjson.Fragment(turn.state())}
+    told: asyncio.Future[Settled | None] = asyncio.get_running_loop().create_future()
+    behind(_settled(held.id, call, told))
+    return told
 
 
-async def _settle(calls: list[dict[str, Any]]) -> list[None]:
+async def _settled(id: UUID, call: dict[str, Any], told: asyncio.Future[Settled | None]) -> None:
+    async def on_disk() -> None:
+        found = await _settling.do(call)
+        if not told.done():
+            told.set_result(found)
+        await _flushing.do(None)
+
+    try:
+        await _done(id, on_disk)
+    finally:
+        if not told.done():
+            told.set_result(None)
+
+
+async def _settle(calls: list[dict[str, Any]]) -> list[Settled]:
     parameters = {"calls": orjson.dumps(calls, default=str).decode(), "commit": None}
-    await pool.do(Statement(statements("gateway")["finish"], parameters, len, Commit.AFTER))
-    return [None] * len(calls)
+    return await pool.do(Statement(statements("gateway")["finish"], parameters, _read_settled, Commit.LATER))
 
 
-_settling = Together(_settle)
+def _read_settled(rows: list[tuple[Any, ...]]) -> list[Settled]:
+    return [Settled(cost, Stored(*turn)) for cost, *turn in rows]
+
+
+async def _flush(waiting: list[None]) -> list[None]:
+    await pool.do(Statement(statements("ledger")["flush"], {}, len))
+    return waiting
+
+
+_settling, _flushing = Together(_settle), Together(_flush)
 
 
 def release(asked: Asked, held: Held) -> None:
@@ -158,16 +199,28 @@ async def drain() -> None:
 def refused(asked: Asked, error: Refused) -> None:
     """Note a call that is not made, for whoever asks why."""
     budget_id = error.details.get("budget_id") if error.code == BudgetExceeded.code else None
+    is_teams = budget_id not in (None, str(OF_THE_CALL))  # of what a caller allows itself nobody else is told
     window = error.details.get("starts_at") or ""
-    parameters = {
+    call = {
         "team": asked.caller.team_id, "id": asked.id, "code": error.code, "status": error.status,
-        "message": error.message, "details": orjson.dumps(error.details, default=str).decode(),
-        "key": asked.caller.key_id or "", "run": asked.run, "agent": asked.agent, "user": asked.user,
-        "model": asked.model, "dedupe_key": f"budget:{budget_id}:refused:{window}" if budget_id else "",
+        "message": error.message, "details": error.details, "key": asked.caller.key_id or "", "run": asked.run,
+        "agent": asked.agent, "user": asked.user, "model": asked.model,
+        "dedupe_key": f"budget:{budget_id}:refused:{window}" if is_teams else "",
     }  # fmt: skip
-    behind(pool.do(Statement(statements("gateway")["refuse"], parameters, len)))
+    behind(_refusing.do(call))
     if budget_id or error.code in (LoopDetected.code, RunKilled.code):
         mark_run(asked, is_loop=error.code == LoopDetected.code, is_broke=bool(budget_id))
+
+
+async def _refuse(calls: list[dict[str, Any]]) -> list[None]:
+    """A client that does not heed Retry-After costs a row a call, and no commit a call."""
+    parameters = {"calls": orjson.dumps(calls, default=str).decode()}
+    await pool.do(Statement(statements("gateway")["refuse"], parameters, len))
+    await asyncio.sleep(RECORD_SECONDS)
+    return [None] * len(calls)
+
+
+_refusing = Together(_refuse)
 
 
 def mark_run(asked: Asked, *, is_loop: bool = False, is_broke: bool = False) -> None:

@@ -2,29 +2,28 @@
 
 What is looked for is what is struck out before storage (tracking/redaction.py). ``X-DLP-Mode`` makes one call stricter than
 its team, never laxer; ``X-DLP-Patterns`` names what to look for where the team's own guard is off. A prompt is looked at
-before anything is held or kept; an answer when it is whole, so a stream under a guard that masks or refuses comes at its
-end: a secret may lie across any two of its pieces.
+before anything is held or kept; an answer when it is whole, a stream as it goes by (tracking/gateway/sieve.py).
 """
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import AsyncGenerator, Mapping
 from dataclasses import dataclass, replace
 
 import orjson
 
 from tracking.errors import GuardRefused, InvalidCall
-from tracking.gateway import answers
+from tracking.gateway import agent_breakers, answers
 from tracking.gateway.asked import Asked
 from tracking.gateway.call import Answered, Begun
+from tracking.gateway.dialects.deltas import without_odds
+from tracking.gateway.sieve import Sieve
 from tracking.models import Team
 from tracking.redaction import PATTERNS, Redactor, redactor, redactor_of
 
 Mode = Team.Guard
 _STRENGTH = {mode: strength for strength, mode in enumerate((Mode.OFF, Mode.LOG, Mode.MASK, Mode.BLOCK))}
 _PROMPT = ("messages", "input", "prompt", "system", "instructions")
-_ALIVE = b": looked at when it is whole\n\n"
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,6 +64,8 @@ def look_at_prompt(asked: Asked) -> None:
         found = guard.redactor.found(raw)
         if not found:
             continue
+        if guard.mode != Mode.LOG and not asked.guarded:  # once a call
+            agent_breakers.hit(asked, "prompt", found)
         if guard.mode == Mode.BLOCK:
             raise _refusal("prompt", found, field=name)
         asked.guarded = (*asked.guarded, f"the prompt held {' and '.join(found)}")
@@ -78,9 +79,17 @@ def look_at_answer(asked: Asked, made: Answered) -> Answered:
     found = [] if guard is None else guard.redactor.found(made.body)
     if guard is None or not found or guard.mode == Mode.LOG:
         return made
+    agent_breakers.hit(asked, "answer", found)
     if guard.mode == Mode.BLOCK:
         raise _refusal("answer", found)
-    return replace(made, body=guard.redactor.body(made.body))
+    return replace(made, body=_masked(guard, made.body))
+
+
+def _masked(guard: Guard, body: bytes) -> bytes:
+    """Without what tells the same words once more, token by token."""
+    said = orjson.loads(guard.redactor.body(body))
+    without_odds(said)
+    return orjson.dumps(said)
 
 
 def pieces_of(begun: Begun, pieces: AsyncGenerator[bytes, None]) -> AsyncGenerator[bytes, None]:
@@ -88,26 +97,33 @@ def pieces_of(begun: Begun, pieces: AsyncGenerator[bytes, None]) -> AsyncGenerat
     guard: Guard | None = begun.asked.guard
     if guard is None or guard.mode == Mode.LOG:
         return pieces
-    return _withheld(begun, guard, pieces)
+    return _sifted(begun, guard, pieces)
 
 
-async def _withheld(begun: Begun, guard: Guard, pieces: AsyncGenerator[bytes, None]) -> AsyncGenerator[bytes, None]:
-    dialect, gathered = begun.asked.dialect, []
-    reader = dialect.reader(begun.asked.body)
-    yield _ALIVE
+async def _sifted(begun: Begun, guard: Guard, pieces: AsyncGenerator[bytes, None]) -> AsyncGenerator[bytes, None]:
+    """What may not be told is taken out, or ends the stream; then what the provider still says is read for the bill."""
+    sieve = Sieve(guard.redactor, is_blocking=guard.mode == Mode.BLOCK)
     try:
         async for data in pieces:
-            gathered.append(data)
-            reader.feed(data)
+            out = sieve.feed(data)
+            if sieve.is_stopped:
+                break
+            if out:
+                yield out
+        out = b"" if sieve.is_stopped else sieve.end()
+        if sieve.is_stopped:
+            note = f"the answer held {' and '.join(sieve.found)}"
+            begun.asked.guarded = (*begun.asked.guarded, note)
+            yield begun.asked.dialect.error_event(answers.error_of(_refusal("answer", sieve.found)))
+            async for _ in pieces:
+                pass
+            begun.course.notes = (*begun.course.notes, note)  # an answer that is not whole
+        elif out:
+            yield out
     finally:
         await pieces.aclose()
-    seen = reader.end()
-    found = await asyncio.to_thread(guard.redactor.found, orjson.dumps([seen.text, seen.message], default=str))
-    if found:
-        yield dialect.error_event(answers.error_of(_refusal("answer", found)))
-        return
-    for data in gathered:
-        yield data
+        if sieve.found:
+            agent_breakers.hit(begun.asked, "answer", sieve.found)
 
 
 def _refusal(what: str, found: list[str], *, field: str | None = None) -> GuardRefused:

@@ -43,7 +43,6 @@ class Kept:
 class Tape:
     """What a stream says, as long as it may be kept."""
 
-    asked: Asked
     pieces: list[bytes] = field(default_factory=list)
     size: int = 0
 
@@ -51,6 +50,10 @@ class Tape:
         self.size += len(data)
         if self.size <= settings.LIMITS["kept_answer_bytes"]:
             self.pieces.append(data)
+
+    def whole(self) -> bytes | None:
+        """None: it is too long to be kept."""
+        return b"".join(self.pieces) if self.size <= settings.LIMITS["kept_answer_bytes"] else None
 
 
 _live: dict[UUID, dict[str, Any]] = {}  # calls of this process with a key -> by which the store knows their rows
@@ -105,17 +108,18 @@ async def keep(asked: Asked, headers: Headers, body: bytes) -> None:
 
 
 def tape(asked: Asked) -> Tape | None:
-    return Tape(asked) if asked.id in _live else None
+    return Tape() if asked.id in _live else None
 
 
-def keep_tape(taped: Tape | None, headers: Headers, *, is_whole: bool) -> None:
+def keep_tape(asked: Asked, taped: Tape | None, headers: Headers, *, is_whole: bool) -> None:
     """Behind a stream's end."""
     if taped is None:
         return
-    if is_whole and taped.size <= settings.LIMITS["kept_answer_bytes"]:
-        finish.behind(keep(taped.asked, headers, b"".join(taped.pieces)))
+    said = taped.whole() if is_whole else None
+    if said is not None:
+        finish.behind(keep(asked, headers, said))
     else:
-        give_up(taped.asked)
+        give_up(asked)
 
 
 def give_up(asked: Asked) -> None:

@@ -1,8 +1,9 @@
 """Whether a run that calls goes round in circles: the rule of ``wflo.loops``, its memory a row all processes share.
 
 A process remembers what it last knew of a run, so an ordinary call asks PostgreSQL nothing more for it: the trip that
-holds the money says whether the memory has moved on meanwhile, and then the call is judged again. A step enters the
-memory when it was answered, before the answer is handed over, so that whoever calls next, anywhere, finds it there.
+holds the money brings the memory along where it has moved on meanwhile, and then the call is judged again. A step enters
+the memory when it was answered, before the answer is handed over, so that whoever calls next, anywhere, finds it there: a
+whole answer's together with its settlement, a stream's by itself.
 """
 
 from __future__ import annotations
@@ -11,11 +12,11 @@ import logging
 import time
 from collections import OrderedDict
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, NamedTuple
 
 import orjson
 
-from tracking.errors import LoopDetected
+from tracking.errors import LoopDetected, Unavailable
 from tracking.gateway import pool
 from tracking.gateway.asked import Asked
 from tracking.gateway.dialects.dialect import Seen
@@ -46,6 +47,27 @@ class Judged:
     verdict: Verdict
 
 
+@dataclass(slots=True)
+class Turn:
+    """An answered step, and the run's memory with it, to be stored where the row's is still of ``version``."""
+
+    step: Step
+    policy: LoopPolicy
+    version: int
+    memory: LoopMemory
+
+    def state(self) -> bytes:
+        return orjson.dumps(self.memory.to_dict())
+
+
+class Stored(NamedTuple):
+    """What the store says of a turn; ``version`` and ``state`` are the row's, the state where it is not the turn's."""
+
+    is_kept: bool
+    version: int
+    state: str | None
+
+
 _known: OrderedDict[tuple[int, str], tuple[int, LoopMemory]] = OrderedDict()
 
 
@@ -73,15 +95,20 @@ def judge(asked: Asked) -> Judged | None:
     return Judged(policy, step, version, memory, loops.check(memory, step, policy))
 
 
-def judge_again(asked: Asked, judged: Judged, version: int, state: dict[str, Any] | None) -> Judged:
+def judge_again(asked: Asked, judged: Judged, version: int, state: str | None) -> Judged:
     """By what the store said: its memory has moved on."""
-    memory = LoopMemory() if state is None else LoopMemory.from_dict(state)
+    memory = _read(asked, state)
     _keep(asked, version, memory)
     return replace(judged, version=version, memory=memory, verdict=loops.check(memory, judged.step, judged.policy))
 
 
 def must_refuse(judged: Judged | None) -> bool:
     return judged is not None and judged.verdict.action in (Action.BLOCK, Action.KILL)
+
+
+def is_sure(judged: Judged | None) -> bool:
+    """Of a loop; what is only likely is told, and nothing is done about it."""
+    return judged is not None and judged.verdict.confidence >= judged.policy.block_confidence
 
 
 async def fresh(asked: Asked, judged: Judged) -> Judged:
@@ -153,10 +180,10 @@ def told(asked: Asked, judged: Judged) -> Statement[int]:
     return Statement(statements("gateway")["loop_told"], parameters, len)
 
 
-async def remember(asked: Asked, judged: Judged | None, seen: Seen | None, cost_usd: Any) -> None:
-    """Take the answered step into the run's memory. ``seen`` None: the call failed, and is no turn."""
+def turn(asked: Asked, judged: Judged | None, seen: Seen | None, cost_usd: Any) -> Turn | None:
+    """The answered step, for the run's memory. ``seen`` None: the call failed, and repeats nothing."""
     if judged is None:
-        return
+        return None
     step = replace(
         judged.step,
         answer=None if seen is None else _answer(asked, seen),
@@ -165,21 +192,53 @@ async def remember(asked: Asked, judged: Judged | None, seen: Seen | None, cost_
         has_failed=seen is None,
     )
     version, memory = _known.get((asked.caller.team_id, asked.root), (judged.version, judged.memory))
+    return Turn(step, judged.policy, version, loops.advance(memory, step, judged.policy)[0])
+
+
+async def remember(asked: Asked, turn: Turn | None) -> None:
+    """Store the turn.
+
+    With the store away it is forgotten: an answer that is paid for reaches its caller all the same.
+    """
+    if turn is None:
+        return
     for _ in range(TRIES):
-        after, _verdict = loops.advance(memory, step, judged.policy)
         parameters = {
-            "team": asked.caller.team_id,
-            "run": asked.root,
-            "version": version,
-            "state": orjson.dumps(after.to_dict()).decode(),
-        }
-        rows: list[Any] = await pool.do(Statement(statements("gateway")["remember"], parameters, list))
-        is_kept, version, state = rows[0]
-        if is_kept:
-            _keep(asked, version, after)
+            "team": asked.caller.team_id, "run": asked.root, "version": turn.version, "state": turn.state().decode(),
+        }  # fmt: skip
+        try:
+            rows: list[Any] = await pool.do(Statement(statements("gateway")["remember"], parameters, list))
+        except Unavailable:
+            _forgotten(asked)
             return
-        memory = LoopMemory() if state is None else LoopMemory.from_dict(state)
+        if _is_stored(asked, turn, Stored(*rows[0])):
+            return
     log.warning("a step of run %r found no place in its memory: too many call at once", asked.root)
+
+
+async def settled(asked: Asked, turn: Turn | None, stored: Stored | None) -> None:
+    """The turn was sent with its settlement, which is not heard of where ``stored`` is None. Others may have been quicker:
+    then it is stored by itself."""
+    if turn is None:
+        return
+    if stored is None:
+        _forgotten(asked)
+    elif not _is_stored(asked, turn, stored):
+        await remember(asked, turn)
+
+
+def _is_stored(asked: Asked, turn: Turn, stored: Stored) -> bool:
+    """If not, the turn is one of the memory as others left it."""
+    memory = turn.memory if stored.is_kept and stored.state is None else _read(asked, stored.state)
+    if stored.is_kept:
+        _keep(asked, stored.version, memory)
+    else:
+        turn.version, turn.memory = stored.version, loops.advance(memory, turn.step, turn.policy)[0]
+    return stored.is_kept
+
+
+def _forgotten(asked: Asked) -> None:
+    log.warning("a step of run %r is not remembered: the store is away", asked.root)
 
 
 def policy_of(policy: Policy, workflow: str = "") -> LoopPolicy | None:
@@ -205,6 +264,15 @@ def _answer(asked: Asked, seen: Seen) -> loops.Answer | None:
     if dialect == "chat":
         return loops.answer({"choices": [{"message": message} for message in seen.message]}, dialect)
     return loops.answer(seen.message[0] if dialect == "anthropic" else {"output": seen.message}, dialect)
+
+
+def _read(asked: Asked, state: str | None) -> LoopMemory:
+    """As the store has it. One that this Wflo cannot read, of a newer one perhaps, stops nobody: the run's begins anew."""
+    try:
+        return LoopMemory.from_dict(orjson.loads(state or "{}"))
+    except ValueError as error:
+        log.warning("the memory of run %r begins anew: %s", asked.root, error)
+        return LoopMemory()
 
 
 def _keep(asked: Asked, version: int, memory: LoopMemory) -> None:

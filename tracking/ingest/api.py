@@ -22,6 +22,8 @@ import orjson
 from django.conf import settings
 
 from tracking import keys
+from tracking.checkpoints import store
+from tracking.checkpoints.new import NewCheckpoint
 from tracking.errors import TooLarge, Unauthenticated, Unavailable, WfloServerError
 from tracking.ingest import answers, body, logs, native, otlp, writer
 from tracking.ingest.answers import MethodNotAllowed, send_bytes
@@ -100,6 +102,8 @@ def _standing(run: Standing) -> dict[str, Any]:
         "status": run.status,
         "kill_reason": run.kill_reason or None,
         "budget_remaining_usd": None if remaining is None else float(remaining),
+        "rollback": run.rollback,
+        "approvals": run.approvals,
     }
 
 
@@ -171,9 +175,32 @@ def _metrics_work(caller: Caller, envelope: Envelope, raw: bytes, received_ns: i
 
 
 def _events_work(caller: Caller, envelope: Envelope, raw: bytes, received_ns: int) -> Work:
-    decoded = native.decode_events(raw, events_max=settings.LIMITS["events_per_request"])
+    limits = settings.LIMITS
+    decoded = native.decode_events(
+        raw,
+        events_max=limits["events_per_request"],
+        open_runs_max=limits["open_runs_per_request"],
+        reasons_max=limits["drop_reasons_per_request"],
+    )
     received = len(decoded.spans) + len(decoded.rejected)
-    return _work(caller, decoded.spans, decoded.places, decoded.rejected, received, received_ns, origin="sdk")
+    states = [one for state in decoded.states if (one := _checkpoint(caller, state)) is not None]
+    work = _work(caller, decoded.spans, decoded.places, decoded.rejected, received, received_ns, origin="sdk")
+    work.batch.checkpoints, work.batch.open_runs, work.batch.dropped = states, decoded.open_runs, decoded.dropped
+    work.batch.parents = decoded.parents
+    return work
+
+
+def _checkpoint(caller: Caller, state: native.State) -> NewCheckpoint | None:
+    """None for a state that cannot be kept; its step says why."""
+    new = NewCheckpoint(
+        team_id=caller.team_id, redaction=caller.redaction, id=state.id, run=state.run, state=state.value, name=state.name,
+        agent=state.agent, step=state.step, span_id=state.span.span_id, lossy_paths=state.lossy_paths,
+    )  # fmt: skip
+    try:
+        return store.checked(new)
+    except WfloServerError as error:
+        state.span.notes += (error.message,)
+        return None
 
 
 def _work(
@@ -256,7 +283,7 @@ async def _caller(headers: dict[bytes, bytes]) -> Caller:
 async def _write(work: Work) -> tuple[list[Rejected], Receipt]:
     """Commit, and say what was not kept, by its place in the request."""
     batch = work.batch
-    if not batch.received:
+    if not (batch.received or batch.open_runs or batch.dropped):
         return [], Receipt()
     receipt = await asyncio.shield(writer.submit(batch))  # a sender that hangs up does not undo the commit
     before = len(batch.rejected)

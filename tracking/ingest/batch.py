@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import Any, Protocol
 from uuid import UUID
 
+from tracking.checkpoints.new import NewCheckpoint
 from wflo.spans import Rejected, Span
 
 
@@ -34,6 +36,10 @@ class Standing(Protocol):
     def kill_reason(self) -> str: ...
     @property
     def budget_remaining_usd(self) -> Decimal | None: ...
+    @property
+    def rollback(self) -> dict[str, Any] | None: ...
+    @property
+    def approvals(self) -> Mapping[str, Any]: ...
 
 
 @dataclass(slots=True, kw_only=True)
@@ -56,6 +62,10 @@ class Batch:
     rejected: list[Rejected] = field(default_factory=list)
     logs: list[LogContents] = field(default_factory=list)
     origin: str = "otlp"
+    checkpoints: list[NewCheckpoint] = field(default_factory=list)  # states, checked
+    parents: dict[str, str] = field(default_factory=dict)  # run -> the run it goes on from, by their external ids
+    open_runs: list[str] = field(default_factory=list)  # of which the sender wants to hear, by their external ids
+    dropped: dict[str, int] = field(default_factory=dict)  # by the sender before it could send them, by reason
     hold: UUID | None = None  # of the gateway's call that the one span is of: its cost is in the ledger
 
 

@@ -24,7 +24,7 @@ def tell(connection: psycopg.Connection[Any], batches: Sequence[Batch], receipts
     wanted = sorted(set().union(*named))
     if not wanted:
         return
-    parameters = {"teams": [team for team, _ in wanted], "names": [run for _, run in wanted]}
+    parameters = run_control.controls_of([team for team, _ in wanted], [run for _, run in wanted])
     try:
         rows = connection.execute(statements("run_control")["controls"], parameters).fetchall()
     except psycopg.Error:
@@ -39,4 +39,5 @@ def tell(connection: psycopg.Connection[Any], batches: Sequence[Batch], receipts
 def _runs(batch: Batch) -> set[tuple[int, str]]:
     if batch.origin != OUR_OWN:
         return set()
-    return {(batch.caller.team_id, span.run_id) for span in batch.spans if span.run_id}
+    named = {span.run_id for span in batch.spans if span.run_id} | set(batch.open_runs)
+    return {(batch.caller.team_id, run) for run in named}

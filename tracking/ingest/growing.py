@@ -9,7 +9,7 @@ are loaded after all.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -36,6 +36,16 @@ _BARRIERS = frozenset(KIND_CODES[kind] for kind in BARRIERS)
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _BESIDE = timedelta(microseconds=SAME_START_NS // 1000)
 
+# The fence keeps it to one look into the primary key for each run, whatever the planner believes of a partition.
+_ROWS_OF_RUNS = f"""
+SELECT w.place, s.*
+FROM unnest(%(teams)s::bigint[], %(days)s::date[], %(traces)s::uuid[]) WITH ORDINALITY AS w(team, run_day, trace, place)
+CROSS JOIN LATERAL (
+  SELECT {READ_COLUMNS} FROM tracking_span
+  WHERE team_id = w.team AND day = w.run_day AND day = ANY(%(days)s::date[]) AND trace_id = w.trace OFFSET 0
+) AS s
+"""
+
 Cursor = psycopg.Cursor[Any]
 
 
@@ -43,16 +53,39 @@ class _NeedsAll(Exception):
     """What a batch changes cannot be told from a part of the run, or the part would be a large one."""
 
 
-def load(cursor: Cursor, state: RunState, spans: Iterable[int] | None = None) -> None:
-    """Load a run's rows, or of a long run only those of ``spans``; note what they contribute."""
-    state.is_partial = spans is not None and state.span_count > LIGHT_FROM
-    if spans is not None and state.is_partial:
-        cursor.execute(statements("ingest")["plan_for_long_runs"])
-        rows = _read(cursor, state, "span_id = ANY(%(spans)s::bigint[])", spans=list(spans))
-    else:
-        rows = _read(cursor, state)
-    state.rows = {row.span_id: row for row in rows}
-    state.remember()
+def load(
+    cursor: Cursor, states: Sequence[RunState], spans_of: Callable[[RunState], Iterable[int]] | None = None
+) -> None:
+    """Load the runs' rows, or of long ones only their ``spans_of``; note what they contribute."""
+    whole = []
+    for state in states:
+        state.is_partial = spans_of is not None and state.span_count > LIGHT_FROM
+        if spans_of is not None and state.is_partial:
+            cursor.execute(statements("ingest")["plan_for_long_runs"])
+            rows = _read(cursor, state, "span_id = ANY(%(spans)s::bigint[])", spans=list(spans_of(state)))
+            state.rows = {row.span_id: row for row in rows}
+        else:
+            whole.append(state)
+    if whole:
+        _load_whole(cursor, whole)
+    for state in states:
+        state.remember()
+
+
+def _load_whole(cursor: Cursor, states: Sequence[RunState]) -> None:
+    """All their rows in one trip: a gateway's calls come one by one, for many runs at once."""
+    parameters = {
+        "teams": [state.team_id for state in states],
+        "days": [state.day for state in states],
+        "traces": [state.trace_id for state in states],
+    }
+    # Planned each time, with the days in hand: so it looks at their partitions only.
+    cursor.execute(_ROWS_OF_RUNS, parameters, prepare=False)
+    for state in states:
+        state.rows = {}
+    for place, *columns in cursor.fetchall():
+        row = row_from(columns)
+        states[place - 1].rows[row.span_id] = row
 
 
 def complete(cursor: Cursor, state: RunState) -> None:

@@ -13,13 +13,14 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from hashlib import sha256
 from typing import Any
+from uuid import NAMESPACE_OID, UUID, uuid5
 
 from tracking.errors import TooLarge
 from tracking.ingest.decoded import ATTRIBUTES_MAX, DecodeError, fitting
-from tracking.ingest.event_fields import ATTEMPTS_MAX, BadField, Event
+from tracking.ingest.event_fields import ATTEMPTS_MAX, TEXT_MAX, BadField, Event
 from tracking.ingest.strict_json import loads
+from wflo.ids import root_span_id_of, span_id_of, trace_id_of
 from wflo.spans import Kind, Rejected, Span, Status
 from wflo.usage import Usage
 
@@ -54,10 +55,29 @@ class Events:
     places: list[int] = field(default_factory=list)
     rejected: list[Rejected] = field(default_factory=list)
     run_ids: list[str] = field(default_factory=list)
+    states: list[State] = field(default_factory=list)
+    parents: dict[str, str] = field(default_factory=dict)  # run -> the run it goes on from, or belongs to
+    open_runs: list[str] = field(default_factory=list)
+    dropped: dict[str, int] = field(default_factory=dict)
 
 
-def decode_events(body: bytes, *, events_max: int) -> Events:
-    """Read ``{"events": [...]}``. An event with a wrong field is rejected alone, naming it.
+@dataclass(slots=True, kw_only=True)
+class State:
+    """A state that a checkpoint's event brought. ``span`` is the event's own."""
+
+    id: UUID
+    run: str
+    name: str
+    agent: str
+    step: str
+    span: Span
+    value: Any
+    lossy_paths: list[str]
+
+
+def decode_events(body: bytes, *, events_max: int, open_runs_max: int = 200, reasons_max: int = 20) -> Events:
+    """Read ``{"events": [...]}``, with ``open_runs`` and ``dropped`` beside them. An event with a wrong field is rejected
+    alone, naming it.
 
     Raises DecodeError when the body is not such an object, TooLarge beyond ``events_max``.
     """
@@ -67,7 +87,10 @@ def decode_events(body: bytes, *, events_max: int) -> Events:
         raise DecodeError('Send {"events": [...]}.', field="events")
     if len(events) > events_max:
         raise TooLarge(f"More than {events_max:,} events in one request. Send them in smaller parts.", field="events")
-    out = Events()
+    out = Events(
+        open_runs=_open_runs(request.get("open_runs"), open_runs_max),
+        dropped=_dropped(request.get("dropped"), reasons_max),
+    )
     for index, raw in enumerate(events):
         try:
             span = _span_of(raw)
@@ -84,24 +107,59 @@ def decode_events(body: bytes, *, events_max: int) -> Events:
             continue
         out.spans.append(span)
         out.places.append(index)
+        if span.name.startswith("checkpoint") and raw.get("state") is not None:
+            out.states.append(_state_of(Event.of(raw), span))
+        if span.links and span.run_id:
+            out.parents[span.run_id] = raw["parent_run_id"]
     out.run_ids = sorted({span.run_id for span in out.spans if span.run_id})
     return out
 
 
-def trace_id_of(run_id: str) -> str:
-    """The trace id of a run that was given none."""
-    return sha256(b"run\0" + run_id.encode()).hexdigest()[:32]
+def _open_runs(value: Any, most: int) -> list[str]:
+    """Runs that the sender has open, by its own names."""
+    if value is None:
+        return []
+    if (
+        not isinstance(value, list)
+        or len(value) > most
+        or not all(isinstance(run, str) and 0 < len(run) <= TEXT_MAX for run in value)
+    ):
+        raise DecodeError(f"An array of at most {most} run ids of 1 to {TEXT_MAX} characters.", field="open_runs")
+    return [run for run in value if "\0" not in run]
 
 
-def root_span_id_of(run_id: str) -> str:
-    return span_id_of(run_id, "root")
+def _dropped(value: Any, most: int) -> dict[str, int]:
+    """Events that the sender had to give up, by reason."""
+    if value is None:
+        return {}
+    is_right = isinstance(value, dict) and len(value) <= most
+    if not is_right or not all(
+        _is_reason(name) and type(count) is int and 0 <= count <= 10**9 for name, count in value.items()
+    ):
+        raise DecodeError(f"An object of at most {most} reasons, each with a whole number.", field="dropped")
+    return {name: count for name, count in value.items() if count}
 
 
-def span_id_of(run_id: str, name: str) -> str:
-    """Sixteen hex digits are an id already; any other text gets one of its own within its run."""
-    if len(name) == 16 and name.strip("0") and all(digit in "0123456789abcdefABCDEF" for digit in name):
-        return name.lower()
-    return sha256(b"span\0" + run_id.encode() + b"\0" + name.encode()).hexdigest()[:16]
+def _is_reason(name: str) -> bool:
+    return 0 < len(name) <= 40 and name.isascii() and name.replace("_", "").isalnum()
+
+
+def _state_of(event: Event, span: Span) -> State:
+    try:
+        id = UUID(event.text("checkpoint_id"))
+    except (BadField, ValueError):
+        id = uuid5(NAMESPACE_OID, f"{span.run_id}:{event.text('event_id')}")
+    paths = event.raw.get("lossy_paths")
+    return State(
+        id=id,
+        run=span.run_id or "",
+        name=event.text("name", most=500),
+        agent=span.agent or "",
+        step=str(event.raw.get("step") or "")[:200],
+        span=span,
+        value=event.raw["state"],
+        lossy_paths=[path for path in paths if isinstance(path, str)] if isinstance(paths, list) else [],
+    )
 
 
 def _span_of(raw: Any) -> Span:
@@ -302,7 +360,8 @@ def _occurrence(event: Event, span: Span) -> None:
     kind = event.kind
     _set_kind(span, Kind.OTHER)
     for name, value in event.rest().items():
-        span.attributes[f"wflo.{kind}.{name}"] = value
+        if (kind, name) != ("checkpoint", "state"):  # kept by itself
+            span.attributes[f"wflo.{kind}.{name}"] = value
     _contents(event, span, input_to="input.value", output_to="output.value")
     _ended(event, span)
     span.name = f"{kind}: {span.name}" if span.name else kind

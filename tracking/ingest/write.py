@@ -9,7 +9,7 @@ same moment, the second waits for the first to commit and adds to what it finds.
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
@@ -110,13 +110,12 @@ def lock_runs(
     # Planned each time: a plan made while the table was small, and kept, would read all of it.
     cursor.execute(statements("ingest")["lock_runs"], {"teams": teams, "traces": traces}, prepare=False)
     states = [_state_from(columns) for columns in cursor.fetchall()]
-    for state in states:
-        if arrivals is None:
-            growing.load(cursor, state)
-        else:
-            spans = arrivals[state.team_id, state.trace_id].spans
-            growing.load(cursor, state, (span_int(span.span_id) for span, _, _ in spans))
+    growing.load(cursor, states, None if arrivals is None else _arriving(arrivals))
     return states
+
+
+def _arriving(arrivals: Mapping[tuple[int, UUID], Arrival]) -> Callable[[RunState], Iterable[int]]:
+    return lambda state: (span_int(span.span_id) for span, _, _ in arrivals[state.key].spans)
 
 
 def _state_from(columns: Sequence[Any]) -> RunState:

@@ -23,7 +23,7 @@ from psycopg import errors as pg
 
 from tracking import retention
 from tracking.errors import QuotaReached, Unavailable
-from tracking.ingest import controls
+from tracking.ingest import beside, controls
 from tracking.ingest.batch import Batch, Receipt
 from tracking.ingest.clocks import DAY_NS
 from tracking.ingest.run_state import new_day
@@ -73,7 +73,8 @@ class Store:
             connection = self._connected()
             self._make_days(connection, batches)
             try:
-                written = write(connection, batches)
+                with beside.together(connection, batches):
+                    written = write(connection, batches)
             except _RETRIED:
                 if attempt == _TRIES - 1:
                     raise

@@ -146,7 +146,7 @@ def _keep(
     markup = Decimal(0) if account is None else account.markup_percent
     usd = None if bill is None else bill.usd
     usage = None if bill is None else bill.usage
-    return JobCall.objects.create(
+    row = JobCall(
         team_id=job.team_id,
         id=asked.id,
         job_id=job.id,
@@ -163,6 +163,8 @@ def _keep(
         error=error,
         created_at=datetime.now(UTC),
     )
+    lifecycle.enter(job, row)
+    return row
 
 
 def content_of(message: dict[str, Any]) -> Any:

@@ -124,6 +124,18 @@ def complete(
     return _told(job)
 
 
+def enter(job: Job, call: JobCall) -> None:
+    """A call into its job's bill. One that ends after its job was completed is charged by itself."""
+    with transaction.atomic():
+        fresh = _locked(job)
+        call.save(force_insert=True)
+        if fresh.status == Status.COMPLETED and fresh.credit_applied:
+            summary = costs.summary_of(fresh)
+            credits.charge_late(
+                fresh.team_id, fresh.id, fresh.job_type, client_usd=summary.client_usd, tokens=summary.tokens
+            )
+
+
 def _told(job: Job) -> Finished:
     account = credits.account_of(job.team_id)
     left = None if account is None or account.is_unlimited else account.left

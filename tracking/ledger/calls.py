@@ -11,6 +11,7 @@ from typing import Any, Self
 from uuid import UUID
 
 NAME_LENGTH_MAX = 200  # of what a budget is about: longer ones keep their beginning and a digest of all
+OF_THE_CALL = UUID(int=1)  # stands for the budget that a call names itself (ledger_scopes)
 _STAND_IN = "\N{REPLACEMENT CHARACTER}"
 
 
@@ -25,9 +26,13 @@ class Call:
     user: str = ""
     job: str = ""
     models: tuple[str, ...] = ()
+    run_budget_usd: Decimal | None = (
+        None  # what the call itself says its run may spend; calls that say none are not in it
+    )
 
     def columns(self) -> dict[str, Any]:
         """As ``ledger_scopes`` in PostgreSQL reads it."""
+        said = {} if self.run_budget_usd is None else {"run_budget_usd": str(self.run_budget_usd)}
         return {
             "key": self.key_id,
             "run": _name(self.run),
@@ -35,6 +40,7 @@ class Call:
             "user": _name(self.user),
             "job": _name(self.job),
             "models": [_name(model) for model in self.models],
+            **said,
         }
 
 

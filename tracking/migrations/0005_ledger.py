@@ -346,7 +346,10 @@ class Migration(migrations.Migration):
             },
         ),
         migrations.RunSQL(
-            "".join((SQL / f"{name}.sql").read_text() for name in ("ledger_tables", "ledger_functions", "ledger_seal")),
+            "".join(
+                (SQL / f"{name}.sql").read_text()
+                for name in ("ledger_tables", "ledger_functions", "ledger_scopes", "ledger_seal")
+            ),
             DROP,
         ),
     ]

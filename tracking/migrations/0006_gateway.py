@@ -305,6 +305,7 @@ class Migration(migrations.Migration):
             index=models.Index(fields=["last_at"], name="run_control_old"),
         ),
         migrations.RunSQL(
-            (SQL / "gateway_functions.sql").read_text(), "DROP FUNCTION gateway_remember, gateway_admit, gateway_finish_all, gateway_finish; DROP TYPE gateway_answer"
+            "".join((SQL / f"{name}.sql").read_text() for name in ("gateway_functions", "gateway_admit")),
+            "DROP FUNCTION gateway_take_back, gateway_remember, gateway_admit, gateway_finish; DROP TYPE gateway_answer",
         ),
     ]

@@ -76,6 +76,9 @@ class Destination(models.Model):
         RUN_COMPLETED = "run.completed"
         RUN_FAILED = "run.failed"
         RUN_KILLED = "run.killed"
+        ROLLBACK_REQUESTED = "run.rollback"
+        APPROVAL_REQUESTED = "approval.request"
+        APPROVAL_DECIDED = "approval.decided"
         JOB_COMPLETED = "job.completed"
         JOB_FAILED = "job.failed"
 

@@ -109,7 +109,7 @@ class RunControl(models.Model):
     """What every process must know of a run before its next call: killed or not, how far, what its turns looked like."""
 
     pk = models.CompositePrimaryKey("team_id", "run")
-    team = models.ForeignKey(Team, on_delete=models.CASCADE, related_name="+")
+    team = models.ForeignKey(Team, on_delete=models.CASCADE, related_name="+", db_index=False)  # the key begins with it
     run = models.CharField(max_length=128)  # as its callers name it; the root run where a sub-agent calls
     steps = models.IntegerField(default=0)
     cost_usd = models.DecimalField(max_digits=20, decimal_places=10, default=0)
@@ -140,19 +140,23 @@ class Circuit(models.Model):
 
     pk = models.CompositePrimaryKey("team_id", "name")
     team_id = models.BigIntegerField()  # 0: of a deployment that teams share
-    name = models.CharField(max_length=200)
+    name = models.CharField(max_length=220)
     state = models.CharField(max_length=9, choices=State, default=State.CLOSED)
     failures = models.IntegerField(default=0)  # in a row
     successes = models.IntegerField(default=0)  # of probes
-    calls = models.IntegerField(default=0)  # since window_at, as errors and tokens
+    calls = models.IntegerField(default=0)  # since window_at, as errors, tokens and hits
     errors = models.IntegerField(default=0)
     tokens = models.BigIntegerField(default=0)
+    hits = models.IntegerField(default=0)  # of a guardrail
     window_at = models.DateTimeField(null=True)
     opened_at = models.DateTimeField(null=True)
     retry_at = models.DateTimeField(null=True)
     probe = models.UUIDField(null=True)
     probe_until = models.DateTimeField(null=True)
     last_error = models.CharField(max_length=500, blank=True, default="")
+    why = models.CharField(max_length=500, blank=True, default="")  # it is not closed
+    is_held = models.BooleanField(default=False)  # until a person lets it be tried
+    approval = models.UUIDField(null=True)  # the question that person was asked
     changed_at = models.DateTimeField()
     version = models.IntegerField(default=0)  # who read an older one reads again
 

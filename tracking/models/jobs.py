@@ -42,7 +42,36 @@ class Job(models.Model):
     completed_at = models.DateTimeField(null=True)
 
     class Meta:
-        indexes: ClassVar = [models.Index(fields=["team", "-created_at", "id"], name="job_by_team")]  # lists
+        indexes: ClassVar = [
+            models.Index(fields=["team", "-created_at", "id"], name="job_by_team"),  # lists
+            models.Index(fields=["-created_at"], name="job_latest"),  # the operators' table
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.job_type} {self.id}"
+
+
+class JobRow(models.Model):
+    """The same jobs for Django's admin, which knows no key of two columns."""
+
+    id = models.UUIDField(primary_key=True)
+    team = models.ForeignKey(Team, on_delete=models.DO_NOTHING, related_name="+", db_constraint=False)
+    driver = models.CharField(max_length=6, choices=Job.Driver)
+    job_type = models.CharField(max_length=100)
+    user_id = models.CharField(max_length=256)
+    external_task_id = models.CharField(max_length=200)
+    status = models.CharField(max_length=11, choices=Job.Status)
+    metadata = models.JSONField()
+    error = models.TextField()
+    credit_applied = models.BooleanField()
+    created_at = models.DateTimeField()
+    started_at = models.DateTimeField(null=True)
+    completed_at = models.DateTimeField(null=True)
+
+    class Meta:
+        managed = False
+        db_table = "tracking_job"
+        verbose_name = "job"
 
     def __str__(self) -> str:
         return f"{self.job_type} {self.id}"

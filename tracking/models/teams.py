@@ -114,6 +114,9 @@ class Team(models.Model):
     loop_action = models.CharField(max_length=5, choices=LoopAction, default=LoopAction.KILL)
     loop_policy = models.JSONField(default=dict, blank=True)  # fields of wflo.loops.LoopPolicy that differ; "workflows"
     guard = models.CharField(max_length=5, choices=Guard, default=Guard.OFF)  # of secrets in prompts and answers
+    breaker = models.JSONField(
+        default=dict, blank=True
+    )  # of agents: fields of wflo.agent_breaker.BreakerPolicy that differ
     run_steps_max = models.PositiveIntegerField(null=True, blank=True)
     run_minutes_max = models.PositiveIntegerField(null=True, blank=True)
     run_idle_minutes_max = models.PositiveIntegerField(null=True, blank=True)
@@ -203,7 +206,10 @@ class AuditEntry(models.Model):
     hash = models.BinaryField(max_length=32)
 
     class Meta:
-        indexes: ClassVar = [models.Index(fields=["team", "-id"], name="audit_by_team")]  # settings page
+        indexes: ClassVar = [
+            models.Index(fields=["team", "-id"], name="audit_by_team"),  # settings page
+            models.Index(fields=["team", "-id"], condition=models.Q(object_kind="circuit"), name="audit_of_circuits"),
+        ]
 
     def __str__(self) -> str:
         return f"{self.at:%Y-%m-%d %H:%M} {self.actor_name}: {self.action} {self.object_kind} {self.object_id}"

@@ -93,3 +93,16 @@ class Usage(UsageColumns):
 
     def __str__(self) -> str:
         return f"usage of {self.period}"
+
+
+class Drop(models.Model):
+    """Events that senders said they gave up before they could send them, by reason and day (UTC) they said so."""
+
+    pk = models.CompositePrimaryKey("team_id", "day", "reason")
+    team = models.ForeignKey(Team, on_delete=models.CASCADE, related_name="+", db_index=False)  # the key begins with it
+    day = models.DateField()
+    reason = models.CharField(max_length=40)
+    events = models.BigIntegerField()
+
+    def __str__(self) -> str:
+        return f"{self.day} {self.reason}: {self.events}"

@@ -119,10 +119,10 @@ class Blocked:
         return self.limit_usd - self.spent_usd - self.held_usd
 
 
-def groups(team: Team) -> list[Group]:
-    """What the team may name as a model, its own first."""
+def groups(team: Team, rows: Sequence[Circuit]) -> list[Group]:
+    """What the team may name as a model, its own first. ``rows``: the team's circuits."""
     found = list(groups_of(team).prefetch_related("deployments"))
-    known = {row.name: row for row in circuits.circuits_of(team)}
+    known = {row.name: row for row in rows}
     now = datetime.now(UTC)
     return [
         Group(
@@ -136,11 +136,11 @@ def groups(team: Team) -> list[Group]:
     ]
 
 
-def resting(team: Team) -> list[tuple[Circuit, str]]:
-    """Circuits that are not closed, each with the model it calls, '' where it is none."""
-    rows = [row for row in circuits.circuits_of(team) if row.state != Circuit.State.CLOSED]
-    models = circuits.models_of(rows)
-    return [(row, models.get(row.name, "")) for row in rows]
+def resting(rows: Sequence[Circuit]) -> list[tuple[Circuit, str]]:
+    """Circuits of deployments that are not closed, each with the model it calls."""
+    open_ones = [row for row in rows if row.state != Circuit.State.CLOSED and row.name.startswith(circuits.DEPLOYMENT)]
+    models = circuits.models_of(open_ones)
+    return [(row, models.get(row.name, "")) for row in open_ones]
 
 
 def live_calls(team: Team) -> list[LiveCall]:

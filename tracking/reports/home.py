@@ -11,6 +11,7 @@ from uuid import UUID
 from tracking.models import Run, Team
 from tracking.reports import agent_runs
 from tracking.reports.agent_runs import NO_RUNS, RunFacts
+from tracking.reports.drops import drops_lately
 from tracking.reports.runs import agent_colours
 from tracking.reports.team_day import TeamDay, team_day
 from tracking.reports.usual import DAYS_MAX, Usual, at, forecast, running_total, usual_day
@@ -75,7 +76,7 @@ class LiveRun:
 
 @dataclass(frozen=True, slots=True)
 class Need:
-    """Something a person should see. ``kind``: unpriced, failing, rejected or quiet."""
+    """Something a person should see. ``kind``: unpriced, failing, rejected, dropped or quiet."""
 
     kind: str
     name: str | None
@@ -118,6 +119,7 @@ def home(team: Team, now: datetime) -> Home:
         *_unpriced(models),
         *_failing(team, day, facts),
         *_rejected(team, day),
+        *_dropped(team, now),
         *_quiet(windows, {row.key["agent"] for row in today.rows}, day),
     ]
     names = (
@@ -260,6 +262,12 @@ def _rejected(team: Team, day: TeamDay) -> list[Need]:
     return [
         Need("rejected", reason, n, of=received) for reason, n in sorted(refused.items(), key=lambda item: -item[1])
     ]
+
+
+def _dropped(team: Team, now: datetime) -> list[Need]:
+    """What senders gave up lately, all reasons together; ``name`` is the one most went for."""
+    lines = drops_lately(team, now)
+    return [Need("dropped", lines[0].reason.replace("_", " "), sum(line.events for line in lines))] if lines else []
 
 
 def _quiet(windows: Mapping[str | None, Sequence[Spent]], seen: set[str | None], day: TeamDay) -> list[Need]:

@@ -114,23 +114,27 @@ def _entry(whole: WholeSpan, heard: set[bytes]) -> Entry:
     entry = Entry(whole.span, asked_text=said.input_text, answer_text=said.output_text)
     if whole.span.kind is not Kind.LLM:
         return entry
-    for message, mark in _marked(said.input):
+    for message, mark in marked(said.input):
         if mark in heard:
             entry.repeated += 1
         else:
             heard.add(mark)
             entry.told.append(message)
-    for message, mark in _marked(said.output):
+    for message, mark in marked(said.output):
         heard.add(mark)
         entry.said.append(message)
     return entry
 
 
-def _marked(messages: Iterable[Message]) -> Iterable[tuple[Message, bytes]]:
+def marked(messages: Iterable[Message]) -> Iterable[tuple[Message, bytes]]:
     """Messages with a mark that is the same for the same words, whatever ids and wrappings they came with."""
     for message in messages:
-        core = [message.role, [_core(part) for part in message.parts]]
-        yield message, blake2b(orjson.dumps(core, default=str, option=orjson.OPT_NON_STR_KEYS), digest_size=16).digest()
+        core: list[Any] = [message.role, [_core(part) for part in message.parts]]
+        try:
+            written = orjson.dumps(core, default=str, option=orjson.OPT_NON_STR_KEYS)
+        except orjson.JSONEncodeError:  # nested too deep: known by its outside
+            written = orjson.dumps([message.role, [[part["type"], str(part.get("name"))] for part in message.parts]])
+        yield message, blake2b(written, digest_size=16).digest()
 
 
 def _core(part: dict[str, Any]) -> list[Any]:

@@ -14,8 +14,8 @@ from pydantic import BaseModel, ValidationError
 
 from tracking.errors import NotAllowed, Unavailable, WfloServerError
 from tracking.gateway import answers, call
-from tracking.gateway import api as gateway
 from tracking.gateway.request_body import parsed
+from tracking.gateway.sending import send_stream
 from tracking.gateway.threads import in_thread
 from tracking.ingest import body
 from tracking.ingest.answers import MethodNotAllowed, send_bytes
@@ -35,8 +35,6 @@ Door = Callable[[Scope, Receive, Send], Awaitable[None]]
 
 _PATH = re.compile(r"/api/jobs/(?:([^/]+)/(llm-call(?:-stream)?)|(create-and-call(?:-stream)?))/?")
 _JSON = b"application/json"
-_SSE_TYPE = b"text/event-stream; charset=utf-8"
-_SSE = [(b"cache-control", b"no-cache"), (b"connection", b"keep-alive"), (b"x-accel-buffering", b"no")]
 _ALIVE = b": job begun\n\n"
 
 _log = logging.getLogger(__name__)
@@ -138,30 +136,16 @@ async def _read(scope: Scope, stream: Stream, schema: type[M]) -> tuple[Caller, 
 
 async def _relay(receive: Receive, send: Send, streamed: Streamed, caller: Caller | None = None) -> None:
     """``caller``: who asked for the job that ends with this stream."""
-    gone = asyncio.Event()
-    watching = asyncio.ensure_future(gateway.left(receive, gone))
-    pieces = _whole(streamed, gone, caller)
-    try:
-        headers = [(b"content-type", _SSE_TYPE), *_SSE, (b"x-wflo-call-id", str(streamed.begun.asked.id).encode())]
-        await send({"type": "http.response.start", "status": 200, "headers": headers})
-        if caller is not None:
-            await send({"type": "http.response.body", "body": _ALIVE, "more_body": True})
-        async for data in pieces:
-            await send({"type": "http.response.body", "body": data, "more_body": True})
-            if gone.is_set():
-                break
-        await send({"type": "http.response.body", "body": b""})
-    except OSError:
-        gone.set()  # nobody reads any more
-    finally:
-        watching.cancel()
-        await pieces.aclose()
+    headers = [(b"x-wflo-call-id", str(streamed.begun.asked.id).encode())]
+    await send_stream(receive, send, headers, lambda gone: _whole(streamed, gone, caller))
 
 
 async def _whole(streamed: Streamed, gone: asyncio.Event, caller: Caller | None) -> AsyncGenerator[bytes, None]:
     """The chunks; the job of a create-and-call ends before its stream does."""
     chunks, is_settled = streamed.chunks(gone), caller is None
     try:
+        if caller is not None:
+            yield _ALIVE
         async for data in chunks:
             if not is_settled and data.rstrip().endswith(calls.DONE):
                 is_settled = True

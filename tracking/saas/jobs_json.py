@@ -46,6 +46,8 @@ def answer_json(made: Made) -> dict[str, Any]:
         "response": response,
         "metadata": {
             "tokens_used": row.input_tokens + row.output_tokens,
+            "prompt_tokens": row.input_tokens,
+            "completion_tokens": row.output_tokens,
             "latency_ms": row.latency_ms,
             "model_group": row.model_group,
             "model": row.model_group,

@@ -11,6 +11,7 @@ from pydantic import Field
 
 from tracking import teams
 from tracking.errors import Invalid
+from tracking.jobs import costs
 from tracking.models import Organization, Team
 from tracking.saas import teams_api
 from tracking.saas.auth import ADMIN, actor_of, organization_of
@@ -46,9 +47,14 @@ def create_organization(request: HttpRequest, body: NewOrganization) -> dict[str
     return answer
 
 
-@router.get("/organizations", summary="All organizations")
-def list_organizations(request: HttpRequest) -> list[dict[str, Any]]:
-    return [_organization_json(one) for one in Organization.objects.order_by("slug")]
+@router.get(
+    "/organizations", summary="All organizations, by their ids; those behind after, where there are more than limit"
+)
+def list_organizations(
+    request: HttpRequest, after: str = "", limit: Annotated[int, Field(ge=1)] = teams_api.LISTED_MAX
+) -> list[dict[str, Any]]:
+    rows = Organization.objects.filter(slug__gt=after).order_by("slug")
+    return [_organization_json(one) for one in rows[: min(limit, teams_api.LISTED_MAX)]]
 
 
 @router.get("/organizations/{organization_id}", summary="An organization")
@@ -56,31 +62,41 @@ def one_organization(request: HttpRequest, organization_id: str) -> dict[str, An
     return _organization_json(organization_of(organization_id))
 
 
-@router.get("/organizations/{organization_id}/teams", summary="Its teams")
-def its_teams(request: HttpRequest, organization_id: str) -> dict[str, Any]:
-    found = teams_of(organization_of(organization_id))
+@router.get(
+    "/organizations/{organization_id}/teams", summary="Its teams; those behind after, where there are more than limit"
+)
+def its_teams(
+    request: HttpRequest,
+    organization_id: str,
+    after: str = "",
+    limit: Annotated[int, Field(ge=1)] = teams_api.LISTED_MAX,
+) -> dict[str, Any]:
+    found = teams_api.listed(organization_of(organization_id), after, limit)
     return {
         "organization_id": organization_id,
         "count": len(found),
-        "teams": [teams_api.team_json(team) for team in found],
+        "teams": [teams_api.listed_json(team) for team in found],
     }
 
 
 @router.get("/organizations/{organization_id}/usage", summary="What its teams' jobs came to in a month or on a day")
 def its_usage(request: HttpRequest, organization_id: str, period: str = "") -> dict[str, Any]:
-    found = teams_of(organization_of(organization_id))
+    organization = organization_of(organization_id)
+    found = teams_of(organization)
     named, start, end = period_of(period)
+    lines = {line.key: line for line in costs.lines(found, "team", start, end)}
     return {
         "organization_id": organization_id,
         "period": named,
         **teams_api.usage_json(found, start, end),
-        "teams": {team.slug: teams_api.usage_json([team], start, end)["summary"] for team in found},
+        "teams": {
+            team.slug: teams_api.summary_json([lines[team.slug]] if team.slug in lines else []) for team in found
+        },
     }
 
 
 def teams_of(organization: Organization) -> list[Team]:
-    rows = Team.objects.filter(organization=organization, metadata__deleted_at__isnull=True)
-    return list(rows.select_related("organization").order_by("slug"))
+    return list(Team.objects.filter(organization=organization, metadata__deleted_at__isnull=True).order_by("slug"))
 
 
 def _organization_json(organization: Organization) -> dict[str, Any]:

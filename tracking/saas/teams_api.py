@@ -5,7 +5,9 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from typing import Annotated, Any
 
+from django.conf import settings
 from django.db import transaction
+from django.db.models import Prefetch
 from django.http import HttpRequest
 from ninja import Router, Schema
 from pydantic import Field
@@ -15,7 +17,7 @@ from tracking.audit import Actor
 from tracking.errors import Invalid
 from tracking.jobs import costs
 from tracking.keys import Scope
-from tracking.models import ApiKey, CreditAccount, Organization, Team
+from tracking.models import ApiKey, CreditAccount, ModelGroup, Organization, Team
 from tracking.saas import groups_api
 from tracking.saas.auth import ADMIN, TEAM, actor_of, any_team, organization_of, own_team
 from tracking.saas.moments import period_of
@@ -25,6 +27,7 @@ router = Router(auth=ADMIN, tags=["Teams"])
 
 KEY_SCOPES = (Scope.INGEST, Scope.GATEWAY, Scope.JOBS, Scope.READ)
 DEFAULT = "_default"
+LISTED_MAX: int = settings.LIMITS["saas_listed"]
 
 
 class Billing(Schema):
@@ -85,12 +88,24 @@ def make_team(
     return team, text
 
 
-@router.get("/teams", summary="All teams")
-def list_teams(request: HttpRequest, organization_id: str = "") -> list[dict[str, Any]]:
-    rows = Team.objects.filter(metadata__deleted_at__isnull=True).select_related("organization", "credits")
-    if organization_id:
-        rows = rows.filter(organization=organization_of(organization_id))
-    return [team_json(team) for team in rows.order_by("slug")]
+@router.get("/teams", summary="All teams, by their ids; those behind after, where there are more than limit")
+def list_teams(
+    request: HttpRequest, organization_id: str = "", after: str = "", limit: Annotated[int, Field(ge=1)] = LISTED_MAX
+) -> list[dict[str, Any]]:
+    organization = organization_of(organization_id) if organization_id else None
+    return [listed_json(team) for team in listed(organization, after, limit)]
+
+
+def listed(organization: Organization | None, after: str, limit: int) -> list[Team]:
+    """With what ``listed_json`` tells of each; at most LIMITS["saas_listed"]."""
+    shared = ModelGroup.objects.filter(team=None).order_by("name")
+    rows = Team.objects.filter(metadata__deleted_at__isnull=True, slug__gt=after).select_related(
+        "organization", "credits"
+    )
+    rows = rows.prefetch_related(Prefetch("model_groups", shared, to_attr="shared_groups"))
+    if organization is not None:
+        rows = rows.filter(organization=organization)
+    return list(rows.order_by("slug")[: min(limit, LISTED_MAX)])
 
 
 @router.get("/teams/{team_id}", summary="A team")
@@ -179,23 +194,35 @@ def team_usage(request: HttpRequest, team_id: str, period: str = "") -> dict[str
 
 def usage_json(of: list[Team], start: datetime, end: datetime) -> dict[str, Any]:
     lines = costs.lines(of, "job_type", start, end)
-    jobs, usd = sum(line.jobs for line in lines), sum(float(line.client_usd) for line in lines)
     return {
-        "summary": {
-            "total_jobs": jobs,
-            "successful_jobs": sum(line.completed for line in lines),
-            "failed_jobs": sum(line.failed for line in lines),
-            "total_cost_usd": usd,
-            "total_tokens": sum(line.tokens for line in lines),
-            "avg_cost_per_job": usd / jobs if jobs else 0.0,
-        },
+        "summary": summary_json(lines),
         "job_types": {line.key: {"count": line.jobs, "cost_usd": float(line.client_usd)} for line in lines},
     }
 
 
+def summary_json(lines: list[costs.Line]) -> dict[str, Any]:
+    jobs, usd = sum(line.jobs for line in lines), sum(line.client_usd for line in lines)
+    return {
+        "total_jobs": jobs,
+        "successful_jobs": sum(line.completed for line in lines),
+        "failed_jobs": sum(line.failed for line in lines),
+        "total_cost_usd": float(usd),
+        "total_tokens": sum(line.tokens for line in lines),
+        "avg_cost_per_job": float(usd / jobs) if jobs else 0.0,
+    }
+
+
 def team_json(team: Team) -> dict[str, Any]:
-    account = credits.account_of(team)
-    groups = groups_api.names_of(team)
+    return _team_json(team, credits.account_of(team), groups_api.names_of(team))
+
+
+def listed_json(team: Team) -> dict[str, Any]:
+    """One of ``listed``: it came with all there is to tell."""
+    shared: list[ModelGroup] = team.shared_groups  # type: ignore[attr-defined]
+    return _team_json(team, getattr(team, "credits", None), [group.name for group in shared])
+
+
+def _team_json(team: Team, account: CreditAccount | None, groups: list[str]) -> dict[str, Any]:
     return {
         "team_id": team.slug,
         "team_alias": team.name,

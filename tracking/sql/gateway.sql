@@ -1,5 +1,5 @@
 -- admit: the run, its memory of turns and its money, in one trip.
-SELECT a.outcome, a.steps, a.run_cost_usd, a.version, a.loop_state, a.kill_reason,
+SELECT a.outcome, a.steps, a.run_cost_usd, a.version, a.loop_state::text, a.kill_reason,
        (a.held).outcome, (a.held).output_tokens, (a.held).held_usd, (a.held).held_tokens, (a.held).budget_id,
        (a.held).budget_name, (a.held).budget_subject, (a.held).budget_mode, (a.held).limit_usd, (a.held).limit_tokens,
        (a.held).spent_usd, (a.held).budget_held_usd, (a.held).spent_tokens, (a.held).budget_held_tokens,
@@ -11,10 +11,10 @@ FROM gateway_admit(%(team)s, %(run)s, %(own_name)s, %(version)s::int, %(steps_ma
   ledger_commit(%(commit)s);
 
 -- memory: what is known of a run's turns.
-SELECT version, loop_state FROM tracking_runcontrol WHERE team_id = %(team)s AND run = %(run)s;
+SELECT version, loop_state::text FROM tracking_runcontrol WHERE team_id = %(team)s AND run = %(run)s;
 
 -- remember: move a run's memory on.
-SELECT is_kept, version, state FROM gateway_remember(%(team)s, %(run)s, %(version)s, %(state)s::jsonb);
+SELECT is_kept, version, state::text FROM gateway_remember(%(team)s, %(run)s, %(version)s, %(state)s::jsonb);
 
 -- loop_told: open the alert of a loop, kill its run where that was decided.
 WITH alert AS (
@@ -50,19 +50,26 @@ UPDATE tracking_run SET loop_detected = loop_detected OR %(is_loop)s, budget_exc
                 THEN 'killed' ELSE status END
 WHERE team_id = %(team)s AND (external_id = %(run)s::text OR trace_id = %(trace)s::uuid) RETURNING 1;
 
--- finish: what calls cost, for their budgets and for their runs.
-SELECT gateway_finish_all(%(calls)s::jsonb), ledger_commit(%(commit)s);
+-- finish: what calls cost, for their budgets and for their runs, and what turns they were; in the order of the calls.
+SELECT f.run_cost_usd, f.is_kept, f.version, f.state::text
+FROM gateway_finish_all(%(calls)s::jsonb) WITH ORDINALITY f, ledger_commit(%(commit)s) ORDER BY f.ordinality;
 
--- refuse: note a call that was not made; of a budget's first refusal in its window somebody is told.
-WITH told AS (
-  INSERT INTO tracking_alert (id, team_id, kind, severity, dedupe_key, run, agent, payload, opened_at, last_at, times)
-  SELECT gen_random_uuid(), %(team)s::bigint, 'budget', 'critical', %(dedupe_key)s::text, left(%(run)s::text, 128), left(%(agent)s::text, 200),
-         %(details)s::jsonb || '{"percent": 100, "is_refusal": true}', now(), now(), 1
-  WHERE %(dedupe_key)s::text <> ''
-  ON CONFLICT (team_id, dedupe_key) DO UPDATE SET last_at = now(), times = tracking_alert.times + 1
+-- take_back: a call that was held for and is not made.
+SELECT gateway_take_back(%(team)s, %(run)s, %(id)s), ledger_commit(%(commit)s);
+
+-- refuse: note calls that were not made; of a budget's first refusal in its window somebody is told.
+WITH refused AS MATERIALIZED (
+  SELECT * FROM jsonb_to_recordset(%(calls)s::jsonb) AS c(team bigint, id uuid, code text, status int, message text, details jsonb,
+    key text, run text, agent text, "user" text, model text, dedupe_key text)
+), told AS (
+  INSERT INTO tracking_alert AS a (id, team_id, kind, severity, dedupe_key, run, agent, payload, opened_at, last_at, times)
+  SELECT DISTINCT ON (team, dedupe_key) gen_random_uuid(), team, 'budget', 'critical', dedupe_key, left(run, 128), left(agent, 200),
+         details || '{"percent": 100, "is_refusal": true}', now(), now(), count(*) OVER (PARTITION BY team, dedupe_key)
+  FROM refused WHERE dedupe_key <> '' ORDER BY team, dedupe_key
+  ON CONFLICT (team_id, dedupe_key) DO UPDATE SET last_at = now(), times = a.times + excluded.times
 )
 INSERT INTO tracking_refusal (team_id, id, at, code, status, message, details, key_id, run, agent, end_user, model)
-VALUES (%(team)s::bigint, %(id)s::uuid, now(), %(code)s::text, %(status)s::int, %(message)s::text, %(details)s::jsonb, %(key)s::text, %(run)s::text, %(agent)s::text, %(user)s::text, %(model)s::text)
+SELECT team, id, now(), code, status, message, details, key, run, agent, "user", model FROM refused
 ON CONFLICT DO NOTHING RETURNING 1;
 
 -- routes: what a team means by a name: another's, where it is an alias; then the group of that name, with what is behind it.

@@ -72,3 +72,11 @@ SELECT name, period, sum(cost_usd), sum(tokens)::bigint FROM (
   WHERE team_id = ANY(%(teams)s) AND slice = %(slice)s AND period >= %(start)s AND period < %(end)s
     AND (%(names)s::text[] IS NULL OR agent || model || user_id || key_id = ANY(%(names)s))
 ) AS u GROUP BY 1, 2;
+
+-- agent_since: dollars of an agent's calls that began since a moment, of runs that were heard of since: those that run, and those of the last day
+SELECT coalesce(sum(s.cost_usd), 0)
+FROM tracking_run r
+JOIN tracking_span s ON s.team_id = r.team_id AND s.day = r.day AND s.trace_id = r.trace_id
+WHERE r.team_id = %(team)s AND r.last_seen_at >= %(since)s
+  AND (r.status = 'running' OR NOT r.is_hidden AND r.started_at >= %(run_since)s)
+  AND s.agent = %(agent)s AND s.started_at >= %(since)s AND s.counted AND s.cost_usd > 0;

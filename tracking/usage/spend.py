@@ -107,3 +107,18 @@ def door(team_id: int, start: datetime, end: datetime) -> dict[str, int]:
     with connection.cursor() as cursor:
         cursor.execute(statements("spend")["door"], parameters)
         return {word: int(count) for word, count in cursor.fetchall()}
+
+
+def spent_since(team_id: int, agent: str, since: datetime) -> Decimal:
+    """Known dollars of an agent's calls that began since then, to the minute: read from the calls themselves, of runs that
+    were heard of since."""
+    parameters: dict[str, Any] = {
+        "team": team_id,
+        "agent": agent,
+        "since": since,
+        "run_since": since - timedelta(days=1),
+    }
+    with connection.cursor() as cursor:
+        cursor.execute(statements("spend")["agent_since"], parameters)
+        found: Decimal = cursor.fetchone()[0]
+    return found

@@ -83,6 +83,49 @@
     box.dispatchEvent(new CustomEvent("wflo:opened"));
   }
 
+  // --- what takes longer than a moment: a line at the top of the page until it is there
+  const MOMENT_MS = 400;
+  const GIVEN_UP_MS = 20000;
+  const under = new Set(); // requests of htmx; and the page itself, when another is on its way
+  let line = null;
+  function begin(what) {
+    under.add(what);
+    setTimeout(draw, MOMENT_MS);
+  }
+  function end(what) {
+    under.delete(what);
+    draw();
+  }
+  function draw() {
+    if (!line) {
+      line = document.createElement("div");
+      line.className = "busy";
+      line.setAttribute("role", "progressbar");
+      line.setAttribute("aria-label", "Loading");
+      document.body.append(line);
+    }
+    line.hidden = !under.size;
+  }
+  function leave() {
+    begin(document);
+    setTimeout(() => end(document), GIVEN_UP_MS); // a file came instead of a page
+  }
+  const isSilent = (element) => element.dataset && element.dataset.live !== undefined;
+  document.addEventListener("htmx:beforeRequest", (event) => isSilent(event.detail.elt) || begin(event.detail.xhr));
+  document.addEventListener("htmx:afterRequest", (event) => end(event.detail.xhr));
+  addEventListener("submit", (event) => {
+    const by = event.submitter;
+    if (!event.defaultPrevented && !(by && by.formMethod === "dialog")) leave();
+  });
+  addEventListener("click", (event) => {
+    const link = event.target.closest && event.target.closest("a[href]");
+    if (!link || event.defaultPrevented || event.button || event.ctrlKey || event.metaKey || event.shiftKey || event.altKey) return;
+    if (link.target || link.hasAttribute("download") || link.origin !== location.origin) return;
+    if (link.hash && link.pathname === location.pathname && link.search === location.search) return;
+    leave();
+  });
+  addEventListener("pageshow", () => end(document));
+
   let failed = null; // the last element whose request failed, for Retry
 
   document.addEventListener("click", (event) => {

@@ -2,19 +2,23 @@
 // into or selected in waits, and says how much is new.
 "use strict";
 (() => {
-  const state = new WeakMap(); // element -> {at, versions}
+  const state = new WeakMap(); // element -> {at, due}
+  const TYPED = 'input:not([type="checkbox"]):not([type="radio"]):not([type="button"]), textarea, select';
   let on = true;
   let pointer = null;
 
   const regions = () => document.querySelectorAll("[data-live]");
   const pill = (region) => region.querySelector("[data-live-pill]") || document.querySelector("[data-live-pill]");
 
+  // data-live-steady: rows keep their places, so a pointer over them is in nobody's way
   function isRead(region) {
+    const active = document.activeElement;
     if (region.querySelector("[data-select]:checked")) return true;
-    if (pointer && region.contains(pointer) && pointer.closest("[data-row]")) return true;
+    if (region.contains(active) && active.matches(TYPED)) return true;
+    if (region.dataset.liveSteady === undefined && pointer && region.contains(pointer) && pointer.closest("[data-row]")) return true;
     const selected = getSelection();
     if (selected && !selected.isCollapsed && region.contains(selected.anchorNode)) return true;
-    if (region.contains(document.activeElement) && document.activeElement.closest("[data-row]")) return true;
+    if (region.contains(active) && active.closest("[data-row]")) return true;
     return region.dataset.liveNew !== undefined && scrollY > 120;
   }
 
@@ -45,16 +49,27 @@
     for (const region of regions()) {
       const known = state.get(region) || { at: now };
       state.set(region, known);
-      if (now - known.at < Number(region.dataset.live) * 1000) continue;
-      known.at = now;
-      if (!on || isRead(region)) count(region);
-      else {
-        say(region, "");
-        htmx.trigger(region, "live");
+      const isTime = now - known.at >= Number(region.dataset.live) * 1000;
+      if ((!isTime && !known.due) || region.classList.contains("htmx-request")) continue;
+      if (isTime) known.at = now;
+      if (!on || isRead(region)) {
+        if (isTime) count(region);
+        continue;
       }
+      known.at = now;
+      known.due = false;
+      say(region, "");
+      htmx.trigger(region, "live");
     }
   }
   setInterval(tick, 500);
+
+  // something told that it changed: as soon as nobody reads it
+  function soon(region) {
+    const known = state.get(region) || { at: performance.now() };
+    state.set(region, { ...known, due: true });
+    tick();
+  }
 
   function now(region) {
     say(region, "");
@@ -100,5 +115,5 @@
     before = new Map();
   });
 
-  window.wfloLive = { toggle };
+  window.wfloLive = { toggle, soon };
 })();

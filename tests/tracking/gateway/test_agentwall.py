@@ -76,6 +76,14 @@ def test_basic_and_two_steps_of_one_run(gateway: Gateway) -> None:
     assert float(second.headers["X-AgentWall-Cost"]) == pytest.approx(told["cost_usd"])
 
 
+def test_a_runs_cost_has_all_that_was_answered_before(gateway: Gateway) -> None:
+    client, run, total = Client(gateway), str(uuid.uuid4()), 0.0
+    for number in range(40):
+        told = client.chat(user(f"question {number} of forty"), run).json()["agentwall"]
+        total += told["cost_usd"]
+        assert told["total_run_cost"] == pytest.approx(total)
+
+
 def test_a_stream_is_lines_of_data_until_done(gateway: Gateway) -> None:
     client = Client(gateway)
     said, is_done = "", False

@@ -12,8 +12,8 @@ import pytest
 from tests.tracking.gateway.conftest import Gateway
 from tracking import pricing
 from tracking.gateway.demo_provider import embeddings
-from tracking.gateway.demo_provider.schema import value_of
 from tracking.pricing import DEMO_RATES
+from wflo.demo.schema import value_of
 from wflo.pricing import cost_usd
 from wflo.usage import Usage
 

@@ -6,6 +6,7 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
+from django.db.models import F
 
 from tests.tracking.gateway.conftest import Gateway
 from tracking.models import Alert, Run, RunControl
@@ -105,3 +106,50 @@ def test_a_team_says_what_is_done(gateway: Gateway, action: str, second: int, th
     assert again.status_code == second
     assert ("warning" in again.json().get("agentwall", {})) is (action == "warn")
     assert say(gateway, "another thing entirely", run="r").status_code == third
+
+
+def test_what_another_process_remembers_counts_and_the_call_it_stops_is_neither_a_step_nor_paid(
+    gateway: Gateway,
+) -> None:
+    """A process that judged by an older memory holds first and is told of the newer one with it."""
+    gateway.budget("1")
+    for words in ("do it", "do that"):
+        say(gateway, words, run="elsewhere")
+    say(gateway, "do it")
+    newer = RunControl.objects.get(team=gateway.team, run="elsewhere")
+    mine = RunControl.objects.filter(team=gateway.team, run="run-1")
+    mine.update(loop_state=newer.loop_state, version=F("version") + 1)
+    before = mine.get()
+    assert say(gateway, "do that").json()["detail"]["error"]["type"] == "loop_detected"
+    after = mine.get()
+    assert (after.steps, after.cost_usd) == (before.steps, before.cost_usd) == (1, before.cost_usd)
+    assert after.killed_at is not None
+    gateway.at_rest()
+    assert len(gateway.provider.bill) == 3
+
+
+def test_a_memory_that_moved_stops_no_honest_call(gateway: Gateway) -> None:
+    say(gateway, "do that", run="elsewhere")
+    say(gateway, "do it")
+    newer = RunControl.objects.get(team=gateway.team, run="elsewhere")
+    mine = RunControl.objects.filter(team=gateway.team, run="run-1")
+    mine.update(loop_state=newer.loop_state, version=F("version") + 1)
+    assert say(gateway, "another thing").status_code == 200
+    assert (mine.get().steps, mine.get().loop_state["steps"], mine.get().version) == (2, 2, 3)
+
+
+def test_a_memory_that_cannot_be_read_begins_anew(gateway: Gateway) -> None:
+    """A newer Wflo wrote it, before it was taken back for this one."""
+    say(gateway, "do it")
+    mine = RunControl.objects.filter(team=gateway.team, run="run-1")
+    mine.update(loop_state={"version": 99}, version=F("version") + 1)
+    assert say(gateway, "do it").status_code == 200
+    assert mine.get().loop_state["steps"] == 1
+    assert say(gateway, "do it").status_code == 429
+
+
+def test_turns_that_are_answered_at_the_same_time_are_all_remembered(gateway: Gateway) -> None:
+    with ThreadPoolExecutor(8) as threads:
+        said = threads.map(lambda n: say(gateway, f"thing number {n} of them", model="echo-slow").status_code, range(8))
+    assert set(said) == {200}
+    assert RunControl.objects.get(team=gateway.team, run="run-1").loop_state["steps"] == 8

@@ -13,7 +13,8 @@ from django.utils.timezone import now
 from tests.tracking.gateway.conftest import OUTPUT_USD, Gateway, make_group
 from tracking import keys, pricing
 from tracking.audit import SYSTEM
-from tracking.models import ApiKey, BudgetPeriod, LedgerEntry, Reservation, Span
+from tracking.ledger.calls import OF_THE_CALL
+from tracking.models import Alert, ApiKey, BudgetPeriod, LedgerEntry, Refusal, Reservation, Span
 from wflo_site.processes import wait_until
 
 
@@ -23,7 +24,7 @@ def at_once(gateway: Gateway, calls: int, **fields: object) -> Counter[int]:
         httpx.Client(base_url=gateway.server.url, timeout=60, limits=httpx.Limits(max_connections=calls)) as client,
     ):
         gateway = Gateway(gateway.server, gateway.provider, client, gateway.team, gateway.key)
-        return Counter(threads.map(lambda _: gateway.chat("a b c d", **fields).status_code, range(calls)))
+        return Counter(threads.map(lambda n: gateway.chat(f"a b c {n}", **fields).status_code, range(calls)))
 
 
 def test_two_hundred_at_once_spend_no_more_than_there_is_and_no_less(gateway: Gateway) -> None:
@@ -199,3 +200,39 @@ def test_an_elastic_budget_is_over_by_a_slice_at_most(gateway: Gateway) -> None:
     spent = gateway.spent(budget)
     assert D("0.0025") < spent <= D("0.003") + 300 * OUTPUT_USD
     assert BudgetPeriod.objects.get(budget=budget).held_usd == 0
+
+
+def test_a_run_may_be_given_its_dollars_by_its_calls(gateway: Gateway) -> None:
+    """``X-Run-Budget``: the calls of a run that name it spend no more together, however many at once, and others are free."""
+    one = 2 * D("0.000001") + 4 * OUTPUT_USD
+    said = {"x-run-budget": f"{one * 5}", "x-agentwall-run-id": "thrifty"}
+    got = at_once(gateway, 60, max_tokens=4, headers=said)
+    assert got[200] >= 5
+    assert got[200] + got[429] == 60
+    assert gateway.billed() <= one * 5
+    refused = gateway.chat("a b c d", max_tokens=4, headers={**said, "x-run-budget": "0"}).json()["error"]
+    assert (refused["code"], refused["exceeded_limit"], refused["limit"]) == ("budget_exceeded", "run", 0)
+    assert "X-Run-Budget" in refused["message"]
+    assert gateway.chat("a b", headers={**said, "x-agentwall-run-id": "other"}, max_tokens=1).status_code == 200
+    assert gateway.chat("a b", headers={"x-agentwall-run-id": "thrifty"}, max_tokens=1).status_code == 200
+    assert gateway.chat("c d", headers={**said, "x-run-budget": "1"}, max_tokens=1).status_code == 200
+    gateway.at_rest()
+
+
+def test_a_call_without_a_run_is_given_its_own_dollars(gateway: Gateway) -> None:
+    assert gateway.chat("a b c", max_tokens=500, headers={"x-run-budget": "0.0005"}).status_code == 200
+    assert gateway.provider.requests[-1]["body"]["max_tokens"] < 50
+    for odd in ("-1", "nan", "many", "1e9"):
+        answer = gateway.chat("a", headers={"x-run-budget": odd})
+        assert (answer.status_code, answer.json()["error"]["param"]) == (422, "X-Run-Budget"), odd
+
+
+def test_every_refusal_of_many_at_once_is_kept_and_counted(gateway: Gateway) -> None:
+    budget = gateway.budget("0")
+    got = at_once(gateway, 100, max_tokens=4)
+    assert got == {429: 100}
+    assert wait_until(lambda: Refusal.objects.filter(team=gateway.team).count() == 100, seconds=10)
+    alert = Alert.objects.get(team=gateway.team, dedupe_key__startswith=f"budget:{budget.pk}:refused")
+    assert alert.times == 100
+    gateway.chat("a", headers={"x-run-budget": "0"}, model="free")
+    assert Alert.objects.filter(team=gateway.team, dedupe_key__contains=str(OF_THE_CALL)).count() == 0

@@ -32,8 +32,8 @@ from tests.tracking.ingest.otlp_bodies import (
     span,
 )
 from tests.tracking.ingest.sender import Sender, a_sender
-from tracking.ingest.native import trace_id_of
 from tracking.models import Run, Span
+from wflo.ids import trace_id_of
 
 JSON, PROTOBUF = "application/json", "application/x-protobuf"
 PATHS = ("/v1/traces", "/v1/traces/", "/api/public/otel/v1/traces", "/api/public/otel/v1/traces/")

@@ -11,7 +11,8 @@ import pytest
 
 from tracking.errors import TooLarge
 from tracking.ingest.decoded import DecodeError
-from tracking.ingest.native import Events, decode_events, root_span_id_of, trace_id_of
+from tracking.ingest.native import Events, decode_events
+from wflo.ids import root_span_id_of, trace_id_of
 from wflo.spans import Kind, Span, Status
 
 AT = "2026-11-20T10:00:00Z"

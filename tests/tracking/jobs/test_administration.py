@@ -5,8 +5,11 @@ from __future__ import annotations
 import time
 
 import pytest
+from django.db import connection
+from django.test import Client as DjangoClient
+from django.test.utils import CaptureQueriesContext
 
-from tests.make import PASSWORD, make_key, make_user
+from tests.make import PASSWORD, make_key, make_team, make_user
 from tests.tracking.jobs.conftest import Customer
 from tracking.models import ApiKey, ModelGroup, Organization, Team
 from wflo_site.processes import wait_until
@@ -223,3 +226,23 @@ def test_tries_to_sign_in_are_few(customer: Customer, name: str) -> None:
     statuses = [customer.gateway.client.post("/api/admin-users/login", json=body).status_code for _ in range(7)]
     assert statuses == [401] * 5 + [429] * 2
     assert Organization.objects.exists()
+
+
+def test_lists_cost_the_same_however_many_there_are_and_go_on_behind_a_name(customer: Customer, name: str) -> None:
+    assert customer.admin("POST", "/organizations/create", {"organization_id": name, "name": "Acme"}).status_code == 200
+    organization, admin = Organization.objects.get(slug=name), f"Bearer {customer.admin_key}"
+    asked: list[int] = []
+    for letter in "abcd":
+        team = make_team(f"{name}-{letter}")
+        Team.objects.filter(pk=team.pk).update(slug=f"{name}-{letter}", organization=organization)
+        with CaptureQueriesContext(connection) as queries:
+            for path in (f"organizations/{name}/teams", f"organizations/{name}/usage", f"teams?organization_id={name}"):
+                assert DjangoClient().get(f"/api/{path}", headers={"authorization": admin}).status_code == 200
+        asked.append(len(queries))
+    assert asked[1] == asked[-1]
+    page = customer.admin("GET", "/teams", organization_id=name, limit=2, after=f"{name}-a").json()
+    assert [team["team_id"] for team in page] == [f"{name}-b", f"{name}-c"]
+    listed = customer.admin("GET", "/organizations", limit=1, after=name[:-1]).json()
+    assert [one["organization_id"] for one in listed] == [name]
+    assert customer.admin("GET", "/organizations", limit=0).status_code == 422
+    assert set(customer.admin("GET", f"/organizations/{name}/usage").json()["teams"]) == {f"{name}-{x}" for x in "abcd"}

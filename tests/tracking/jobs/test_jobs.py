@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import threading
+from concurrent.futures import ThreadPoolExecutor
 from decimal import Decimal
 from uuid import uuid4
 
@@ -12,7 +13,19 @@ import pytest
 from tests.make import make_key, make_team
 from tests.tracking.gateway.conftest import INPUT_USD, OUTPUT_USD
 from tests.tracking.jobs.conftest import Customer
-from tracking.models import Alert, CreditEntry, Delivery, Destination, Job, JobCall, ModelGroup, Run, Span, Team
+from tracking.models import (
+    Alert,
+    CreditAccount,
+    CreditEntry,
+    Delivery,
+    Destination,
+    Job,
+    JobCall,
+    ModelGroup,
+    Run,
+    Span,
+    Team,
+)
 from wflo_site.processes import wait_until
 
 
@@ -344,3 +357,20 @@ def test_no_work_for_a_team_that_stands_still(customer: Customer, state: str, st
     assert wait_until(lambda: all(begun() == 200 for _ in range(8)), seconds=20)
     assert customer.ask(job).status_code == 200
     assert not Alert.objects.filter(team=customer.team, kind="credit").exists()
+
+
+def test_a_call_that_ends_after_its_job_is_charged_by_itself(customer: Customer) -> None:
+    CreditAccount.objects.filter(team=customer.team).update(mode="consumption_tokens", tokens_per_credit=1)
+    job = customer.job()
+    assert customer.ask(job, "a b").status_code == 200
+    with ThreadPoolExecutor(1) as thread:
+        late = thread.submit(customer.ask, job, "a b c d e f", group="echo-slow")
+        assert wait_until(lambda: len(customer.gateway.provider.requests) == 2, seconds=10)
+        first = customer.complete(job).json()["costs"]
+        assert late.result().status_code == 200
+    whole = customer.call("GET", f"/jobs/{job}/costs").json()
+    assert whole["costs"]["total_tokens"] > first["total_tokens"]
+    assert customer.account.used == whole["costs"]["total_tokens"]
+    entries = CreditEntry.objects.filter(team=customer.team, job_id=job).order_by("id")
+    assert [entry.kind for entry in entries] == ["deduction", "adjustment"]
+    assert entries[1].before - entries[1].after == -entries[1].amount

@@ -7,10 +7,11 @@ from typing import Any
 
 import pytest
 
-from tracking import price_map, pricing
+from tracking import pricing
 from tracking.audit import SYSTEM
 from tracking.models import Team
 from tracking.reports.prices import price_history, prices
+from wflo import price_map
 from wflo.rates import Rates
 
 NOW = datetime(2026, 3, 10, tzinfo=UTC)

@@ -4,21 +4,27 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Callable, Iterator
-from dataclasses import replace
 from typing import Any
 
 import orjson
 
 from tracking.errors import UpstreamFailed
 from tracking.gateway.asked import Asked
-from tracking.gateway.demo_provider import chat, completions, embeddings, messages, responses
-from tracking.gateway.demo_provider.scripts import MODELS, Said, Told, say
+from tracking.gateway.demo_provider import completions, embeddings, messages, responses
+from tracking.gateway.demo_provider.wire import chunk, done
 from tracking.gateway.provider import Upstream
 from tracking.gateway.routing import DEMO, Route
+from wflo.demo import chat
+from wflo.demo.scripts import FAILURES, MODELS, SLOW_SECONDS, Said, Told, say
 
-SLOW_SECONDS = 0.06  # between the words of demo/slow
-FAILURES = ((503, "The demo model is overloaded."), (429, "The demo model is asked too often."))
 TEAMS_REMEMBERED = 1_000
+
+
+def _chat_events(said: Said, id: str, model: str, body: dict[str, Any]) -> Iterator[bytes]:
+    for one in chat.chunks(said, id, model, body):
+        yield chunk(one)
+    yield done()
+
 
 _Format = tuple[
     Callable[[dict[str, Any]], Told],
@@ -26,7 +32,7 @@ _Format = tuple[
     Callable[[Said, str, str, dict[str, Any]], Iterator[bytes]],
 ]
 _FORMATS: dict[str, _Format] = {
-    "openai.chat": (chat.read, chat.whole, chat.stream),
+    "openai.chat": (chat.read, chat.whole, _chat_events),
     "openai.completions": (completions.read, completions.whole, completions.stream),
     "openai.responses": (responses.read, responses.whole, responses.stream),
     "anthropic.messages": (messages.read, messages.whole, messages.stream),
@@ -50,7 +56,7 @@ class _Demo:
         if format is None:
             raise _failed(400, f"The demo models do not speak {asked.dialect.name}.")
         read, whole, stream = format
-        said = say(route.name, _cached(route.name, read(body)))
+        said = say(route.name, read(body))
         if asked.is_stream:
             pause_s = SLOW_SECONDS if route.name == "slow" else 0.0
             return Upstream(
@@ -71,15 +77,6 @@ class _Demo:
 
 
 CARRIER = _Demo()
-
-
-def _cached(name: str, told: Told) -> Told:
-    """Which models remember what they were told: all that have a price for it, and demo/json writes it down first."""
-    if name not in ("agent", "loop", "json"):
-        return replace(told, cached=0)
-    if name == "json" and not told.cached:
-        return replace(told, written=told.tokens // 2)
-    return told
 
 
 async def _paced(events: Iterator[bytes], pause_s: float) -> AsyncIterator[bytes]:

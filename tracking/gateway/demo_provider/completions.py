@@ -6,9 +6,9 @@ import time
 from collections.abc import Iterator
 from typing import Any
 
-from tracking.gateway.demo_provider.scripts import Said, Told, tokens_of, words_of
 from tracking.gateway.demo_provider.wire import chunk, done
 from tracking.gateway.dialects.openai_completions import OUTPUT_TOKENS
+from wflo.demo.scripts import Said, Told, tokens_of, words_of
 
 
 def read(body: dict[str, Any]) -> Told:

@@ -8,7 +8,7 @@ import math
 import struct
 from typing import Any
 
-from tracking.gateway.demo_provider.scripts import tokens_of
+from wflo.demo.scripts import tokens_of
 
 DIMENSIONS = 64
 DIMENSIONS_MAX = 3_072

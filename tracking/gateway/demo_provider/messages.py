@@ -7,9 +7,9 @@ from typing import Any
 
 import orjson
 
-from tracking.gateway.demo_provider.reading import content_tokens, count, of_tool, text_of
-from tracking.gateway.demo_provider.scripts import Said, Told, tokens_of, words_of
 from tracking.gateway.demo_provider.wire import named
+from wflo.demo.reading import content_tokens, count, of_tool, text_of
+from wflo.demo.scripts import Said, Told, tokens_of, words_of
 
 
 def read(body: dict[str, Any]) -> Told:

@@ -7,13 +7,14 @@ from typing import Any
 from django.core.management.base import BaseCommand, CommandError
 from django.db import models, transaction
 
-from tracking.models import Deployment, Destination, ProviderCredential
+from tracking.models import Deployment, Destination, McpServer, ProviderCredential
 from tracking.sealed import CannotUnseal, is_current, seal, unseal
 
 SEALED: tuple[tuple[type[models.Model], tuple[str, ...]], ...] = (
     (Destination, ("address", "signing")),
     (Deployment, ("sealed_key",)),
     (ProviderCredential, ("sealed_key",)),
+    (McpServer, ("sealed_headers",)),
 )
 
 

@@ -1,0 +1,3 @@
+from wflo.retry import delay_ms, with_retry
+
+__all__ = ["delay_ms", "with_retry"]

@@ -1,0 +1,3 @@
+from wflo.checkpoints import checkpoint
+
+__all__ = ["checkpoint"]

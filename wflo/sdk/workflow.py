@@ -1,0 +1,3 @@
+from wflo.workflow import WfloAgent, WfloWorkflow, WrappedWorkflow, with_wflo
+
+__all__ = ["WfloAgent", "WfloWorkflow", "WrappedWorkflow", "with_wflo"]
