@@ -105,7 +105,7 @@ def jobs(
 
 def estimate(team: Team, agent: str, version: int | None = None) -> Estimate | None:
     """From its latest completed jobs, all their runs together; forks paid for a part alone and are left out. None without any."""
-    parameters = {"team": team.pk, "agent": agent, "version": version, "limit": HISTORY}
+    parameters: dict[str, int | str | None] = {"team": team.pk, "agent": agent, "version": version, "limit": HISTORY}
     with connection.cursor() as cursor:
         cursor.execute(statements("queue")["estimate"], parameters)
         count, priced, p50_usd, p90_usd, p50_steps, p90_steps, p50_s, p90_s = cursor.fetchone()

@@ -145,7 +145,7 @@ def _run(method: Any) -> Any:
                 raise_kept()
             except BaseException as error:
                 raised = _ended(activity, error)
-                if raised is error:
+                if raised is None or raised is error:
                     raise
                 raise raised from None
             _ended(activity)
