@@ -139,6 +139,7 @@ LIMITS: dict[str, int] = {
     "jobs_looked_at": 500,  # of those that wait, in a round
     "job_losses": 3,  # workers that died or fell silent over one step; then it is given up
     "job_attempts": 5,  # failures for a moment, in a row
+    "job_rest_seconds": 10,  # before it asks again, where its agent is cut off or calls too often
     "job_pause_seconds": 300,  # for money; then it is tried anyway
     "job_minutes": 60,  # of one run, where its agent says nothing else
     "job_steps": 1_000,

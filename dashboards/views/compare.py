@@ -99,7 +99,10 @@ def page(request: HttpRequest) -> HttpResponse:
     context |= _rows(request, team, asked, compared)
     if asked.part:
         return render(request, "dashboards/_compare_rows.html", context)
-    context |= _head(request, asked, compared) | _suggested(team, found)
+    context |= _head(request, asked, compared)
+    if is_fragment(request):
+        return render(request, "dashboards/_compare_body.html", context)
+    context |= _suggested(team, found)
     return render(request, "dashboards/compare.html", context)
 
 
@@ -240,6 +243,7 @@ def _head(request: HttpRequest, asked: Asked, found: Comparison) -> dict[str, An
         "sides": [("A", "c2", a), ("B", "c1", b)],
         "figure": compare_figures.cost_so_far(found) if found.rows else None,
         "is_one": a.run.id == b.run.id,
+        "is_live": a.run.is_running or b.run.is_running,
         "goes_on": next(((name, side.came_from[0]) for name, side in (("B", b), ("A", a)) if side.came_from), None),
         "differing": sum(row.is_different for row in found.rows),
         "difference_size": None if found.difference_usd is None else abs(found.difference_usd),

@@ -251,3 +251,16 @@ def test_runs_pages_lead_to_it(page: Client, store: Store, team: Team) -> None:
     Run.objects.filter(team=team, id=b.id).update(parent_run_id=a.id)
     assert f'href="/compare?a={a.id}&amp;b={b.id}"' in shown(page, f"/runs/{b.id}")
     assert "/compare?a=" in shown(page, f"/runs/{a.id}?tab=checkpoints")
+
+
+def test_while_one_of_them_runs_the_page_keeps_up(page: Client, store: Store, team: Team) -> None:
+    stored(store, team, *walk("a", trace=1), *walk("b", trace=2))
+    address = "/compare?a=a&b=b"
+    assert 'hx-trigger="live"' not in shown(page, address)
+    Run.objects.filter(team=team, id=run_of(team, "b").id).update(status=Run.Status.RUNNING, ended_at=None)
+    body = part(page, address)
+    assert body.startswith('<div class="stack" id="compare-body" data-live=')
+    assert 'hx-get="/compare?a=a&amp;b=b"' in body
+    assert "<h1>" not in body, "it is the part that changes"
+    assert "data-reading" not in body
+    assert "data-reading" in shown(page, f"{address}&open=1&shared=1"), "who has a row open is not disturbed"

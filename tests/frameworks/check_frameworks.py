@@ -67,7 +67,7 @@ def test_a_framework(name: str, world: dict[str, str], tmp_path: Path) -> None:
             *("--confcutdir", "tests/frameworks", str(table.tests(name))),
         ],
         cwd=table.ROOT,
-        env=own | world | variables,
+        env=own | world | variables | table.VARIABLES.get(name, {}),
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,

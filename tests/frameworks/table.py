@@ -8,6 +8,14 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parent.parent.parent
 HOME = ROOT / ".frameworks"
 NAMES = ("langgraph", "autogen", "crewai", "openai_agents", "pydantic_ai")
+# So that they tell nobody of what the tests do, and fetch nothing.
+VARIABLES = {
+    "crewai": {
+        "CREWAI_DISABLE_TELEMETRY": "true", "CREWAI_DISABLE_VERSION_CHECK": "true", "CREWAI_TRACING_ENABLED": "false",
+        "LITELLM_LOCAL_MODEL_COST_MAP": "true", "OTEL_SDK_DISABLED": "true",
+    },
+    "openai_agents": {"OPENAI_AGENTS_DISABLE_TRACING": "1"},
+}  # fmt: skip
 
 
 def chosen() -> tuple[str, ...]:

@@ -12,6 +12,7 @@ from typing import Any
 import orjson
 
 from tracking.errors import (
+    AgentCutOff,
     BudgetExceeded,
     CircuitOpen,
     LoopDetected,
@@ -35,14 +36,15 @@ from tracking.queue.journal import MODEL, Journal
 from tracking.queue.places import Conversation, Conversations, Place
 from tracking.queue.spans import current_span
 from tracking.queue.steps import Begin, Done, Kept
-from tracking.queue.stops import Again, Broke, Failed, Killed, Looped, Stop
+from tracking.queue.stops import Again, Broke, Failed, Held, Killed, Looped, Stop
 from wflo.agents.assembly import Assembly
 from wflo.agents.errors import InvalidRequestError, TokenLimitError
 from wflo.agents.model import Answer, Piece, Request
 from wflo.usage import Usage
 
 DONE = b"[DONE]"
-_AWAY = (RateLimited, CircuitOpen, TeamNotActive, Unavailable)
+_HOLDS = (AgentCutOff, RateLimited, TeamNotActive)
+_AWAY = (CircuitOpen, Unavailable)
 
 Said = Callable[[str, str], None]  # of an agent, what its answer is so far
 
@@ -212,6 +214,8 @@ def stop_of(error: WfloServerError) -> Stop | Exception:
         return Looped(error.message, dict(error.details))
     if isinstance(error, RunKilled):
         return Killed(error.message)
+    if isinstance(error, _HOLDS):
+        return Held(error.message, getattr(error, "retry_after_s", None))
     if isinstance(error, _AWAY):
         return Again(error.message, getattr(error, "retry_after_s", None))
     if isinstance(error, UpstreamFailed):

@@ -32,6 +32,7 @@ from tracking.queue.stops import (
     Cancelled,
     Diverged,
     Failed,
+    Held,
     Killed,
     Looped,
     Lost,
@@ -193,6 +194,8 @@ async def _stopped(claim: Claim, stop: Stop) -> None:
             return
         if isinstance(stop, Yielded):
             states.yielded(job)
+        elif isinstance(stop, Held):
+            states.held(job, reason, stop.after_s)
         elif isinstance(stop, Again):
             states.again(job, reason, stop.after_s)
         elif isinstance(stop, Broke):

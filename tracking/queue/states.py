@@ -161,6 +161,13 @@ def again(job: AgentJob, reason: str, after_s: float | None = None) -> None:
     _back(job, f"{reason} It is tried again.", timedelta(seconds=seconds), "attempts")
 
 
+def held(job: AgentJob, reason: str, after_s: float | None = None) -> None:
+    """It goes on when nobody holds it up any more; no failure of its own, so it does not count as one. ``job`` is locked."""
+    least = settings.LIMITS["job_rest_seconds"]
+    seconds = min(max(after_s or 0.0, least), BACKOFF_MAX_SECONDS)
+    _back(job, f"{reason} It waits, and asks again by itself.", timedelta(seconds=seconds))
+
+
 def yielded(job: AgentJob) -> None:
     """Its worker ends in order: another goes on at once. ``job`` is locked."""
     _back(job, "its worker was stopped", timedelta(0))

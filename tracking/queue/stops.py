@@ -70,6 +70,10 @@ class Again(Stop):
         self.after_s = after_s
 
 
+class Held(Again):
+    """Somebody holds it up, and nothing is wrong with it: later again, as often as it takes."""
+
+
 def stop_in(error: BaseException) -> Stop | None:
     """The stop that an error is, or a group holds; a lost job before all others."""
     if isinstance(error, Stop):

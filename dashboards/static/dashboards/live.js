@@ -13,7 +13,7 @@
   // data-live-steady: rows keep their places, so a pointer over them is in nobody's way
   function isRead(region) {
     const active = document.activeElement;
-    if (region.querySelector("[data-select]:checked")) return true;
+    if (region.querySelector("[data-select]:checked, [data-reading]")) return true;
     if (region.contains(active) && active.matches(TYPED)) return true;
     if (region.dataset.liveSteady === undefined && pointer && region.contains(pointer) && pointer.closest("[data-row]")) return true;
     const selected = getSelection();

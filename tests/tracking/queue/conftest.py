@@ -106,7 +106,7 @@ def _crew(
     home = tmp_path_factory.mktemp("crew")
     crew = Workers(home, **_variables(home))
     with django_db_blocker.unblock():
-        crew.start(limits={"job_lease_seconds": 4, "job_attempts": 2})
+        crew.start(limits={"job_lease_seconds": 4, "job_attempts": 2, "job_rest_seconds": 1})
         yield crew
         crew.end()
 

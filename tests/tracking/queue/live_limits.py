@@ -10,10 +10,9 @@ from django.conf import settings
 
 settings.LIMITS["live_streams"] = 2
 
+from wflo_site.asgi import application  # noqa: E402, I001 - models can be imported from here on
 from tracking.queue import live_door  # noqa: E402
 
 live_door.BEAT_SECONDS = 1.0
-
-from wflo_site.asgi import application  # noqa: E402
 
 __all__ = ["application"]

@@ -11,9 +11,10 @@ from django.db import connection
 from tests.tracking.gateway.conftest import make_group
 from tests.tracking.queue.conftest import Yard
 from tests.tracking.queue.workers import agent, became
-from tracking import invariants
-from tracking.audit import Actor
-from tracking.models import Approval, Checkpoint, DeadLetter, Reservation, Span
+from tracking import agent_breaker, invariants
+from tracking.audit import SYSTEM, Actor
+from tracking.models import AgentJob, Approval, Checkpoint, DeadLetter, Reservation, Span
+from tracking.queue import states
 from tracking.steering import approvals
 from wflo_site.processes import wait_until
 
@@ -85,6 +86,27 @@ def test_what_fails_for_a_moment_is_tried_again_and_then_given_up(working: Yard)
     became(dead, "failed")
     assert "tried 2 times" in dead.reason
     assert DeadLetter.objects.get(team=dead.team_id).attempts == 2
+
+
+def test_while_its_agent_is_cut_off_it_waits_however_often_it_asks(working: Yard) -> None:
+    """Nothing of its own failed, so no try is counted."""
+    working.done(working.submit())
+    agent_breaker.open_by_hand(working.gateway.team, "agent:walker", reason="look first", minutes=None, actor=SYSTEM)
+
+    def is_held(job: AgentJob) -> bool:
+        job.refresh_from_db()
+        return "is cut off" in job.reason
+
+    for _ in range(20):  # a worker takes a moment to hear of it
+        job = working.submit()
+        wait_until(lambda job=job: is_held(job) or job.status in states.ENDED, seconds=30)
+        if is_held(job):
+            break
+    assert "look first" in job.reason
+    assert wait_until(lambda: is_held(job) and job.fence > 3, seconds=30), "it asked more often than it may fail"
+    agent_breaker.reset(working.gateway.team, "agent:walker", actor=SYSTEM)
+    assert working.done(job).attempts == 0
+    assert not DeadLetter.objects.filter(team=job.team_id).exists()
 
 
 def test_a_running_job_is_cancelled(working: Yard) -> None:
