@@ -215,7 +215,8 @@ def stop_of(error: WfloServerError) -> Stop | Exception:
     if isinstance(error, RunKilled):
         return Killed(error.message)
     if isinstance(error, _HOLDS):
-        return Held(error.message, getattr(error, "retry_after_s", None))
+        is_a_persons = bool(error.details.get("needs_person"))  # who may say yes at any moment
+        return Held(error.message, None if is_a_persons else getattr(error, "retry_after_s", None))
     if isinstance(error, _AWAY):
         return Again(error.message, getattr(error, "retry_after_s", None))
     if isinstance(error, UpstreamFailed):

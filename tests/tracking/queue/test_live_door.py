@@ -134,7 +134,7 @@ def test_it_hears_of_whatever_its_page_shows_until_the_end(server: Server, team:
         steps.begin(claim, begun)
         page.names("changed")
         now = store_now()
-        RunControl.objects.create(team=team, run=job.run, cost_usd=Decimal("0.1"), first_at=now, last_at=now)
+        RunControl.objects.create(team=team, run=job.run, cost_usd=Decimal("0.1"), started_at=now, last_at=now)
         page.names("changed")
         RunControl.objects.filter(team=team, run=job.run).update(cost_usd=Decimal("0.2"))
         page.names("changed")
@@ -156,11 +156,11 @@ def test_an_ended_job_is_told_so_at_once(server: Server, team: Team) -> None:
 def test_it_hears_the_words_of_an_answer_on_its_way(server: Server, team: Team) -> None:
     job = walk(team)
     hostile = "<img src=x onerror=alert(1)>\n\ndata: event: ended"
-    with told(server, job) as page:
+    with told(server, job) as page, asyncio.Runner() as worker:
         page.names("changed")
-        asyncio.run(_say(job, {"helper": "Owls", "other": hostile}))
+        worker.run(_say(job, {"helper": "Owls", "other": hostile}))
         assert page.next() == ("words", {"helper": "Owls", "other": hostile})
-        asyncio.run(_say(job, {}))
+        worker.run(_say(job, {}))
         assert page.next() == ("words", {})
 
 
