@@ -4,7 +4,7 @@
 PYTHON ?= $(shell for p in python3 python3.14 python3.13 python3.12 python3.11; do \
 	$$p -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && { echo $$p; exit; }; done; echo python3)
 RUN = .venv/bin/python
-AT_ONCE ?= 2
+AT_ONCE ?= 3
 PYTEST = $(RUN) -m pytest -n $(AT_ONCE) --dist loadfile --no-loadscope-reorder
 # The supervisor ends with the make that started it, however that ends.
 STARTED_BY_MAKE = WFLO_STOP_WITH_PARENT=1

@@ -11,9 +11,13 @@ _OPTIONS = {
 }
 
 
-def serious(page: Page) -> list[str]:
-    """Serious and critical violations: the rule, where, and what it says of the first place."""
-    violations = Axe().run(page, options=_OPTIONS).response["violations"]
+COLOURS = ("color-contrast", "link-in-text-block")  # what a theme can change
+
+
+def serious(page: Page, *rules: str) -> list[str]:
+    """Serious and critical violations, of all rules or of some: the rule, where, and what it says of the first place."""
+    options = {**_OPTIONS, "runOnly": {"type": "rule", "values": list(rules)}} if rules else _OPTIONS
+    violations = Axe().run(page, options=options).response["violations"]
     return [
         f"{one['id']} ({one['impact']}): {one['nodes'][0]['target']} and {len(one['nodes']) - 1} more: "
         f"{one['nodes'][0]['failureSummary']}"

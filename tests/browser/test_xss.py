@@ -93,14 +93,18 @@ def places(site: Site) -> dict[str, str]:
     return place | alerts_of.in_a_thread(lambda: budgets_of.attack(site.hostile.team))
 
 
-@pytest.fixture
-def hostile_page(
-    site: Site, places: dict[str, str], signed_in_as: Callable[..., BrowserContext], watched: Watched
-) -> Iterator[Page]:
+@pytest.fixture(scope="module")
+def window(site: Site, places: dict[str, str], signed_in_as: Callable[..., BrowserContext]) -> Iterator[BrowserContext]:
     with signed_in_as(site.hostile, viewport={"width": 1400, "height": 900}) as context:
-        page = context.new_page()
-        watched.watch(page)
-        yield page
+        yield context
+
+
+@pytest.fixture
+def hostile_page(window: BrowserContext, watched: Watched) -> Iterator[Page]:
+    page = window.new_page()
+    watched.watch(page)
+    yield page
+    page.close()
 
 
 @pytest.mark.parametrize("of", [of for of in PAGES if of.status == 200], ids=lambda of: of.name)

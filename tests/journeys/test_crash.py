@@ -20,9 +20,9 @@ from tests.journeys.crowd import Crowd, Request, SpanId, sums
 from tests.journeys.house import House, a_folder, a_house
 from wflo_site.processes import alive, wait_until
 
-WEB_KILLS = int(os.environ.get("WFLO_CRASH_KILLS", "12"))
+WEB_KILLS = int(os.environ.get("WFLO_CRASH_KILLS", "6"))
 POSTGRES_KILLS = max(5, WEB_KILLS * 2 // 5)
-MAIN_EVERY = 6  # of the kills of web processes, those that hit the one above them all
+MAIN_EVERY = 3  # of the kills of web processes, those that hit the one above them all
 BACK_SECONDS = 90  # far more than it takes: a worker starts in three on a free machine
 SMALL_DISK_MIB = 400
 _SYS_ADMIN = 21  # capabilities(7)

@@ -60,6 +60,7 @@ def test_what_the_cache_gave_and_took_is_counted_in_and_priced_apart(gateway: Ga
     budget = gateway.budget("1")
     answer = messages(gateway, model, "a b c d e f g h " * 8, stream=way == "streamed")
     assert answer.status_code == 200, answer.text
+    assert gateway.billed() > 0, "the provider wrote it down"
     tokens_in, tokens_out = gateway.provider.tokens()
     read, written = tokens_in // 2, tokens_in // 8
     cost = (tokens_in - read - written) * INPUT_USD + tokens_out * OUTPUT_USD + read * D("1e-7") + written * D("2e-6")
