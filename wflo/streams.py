@@ -27,6 +27,8 @@ def watched(
     ``keep`` does not want are read and not passed on."""
     kind = type(stream)
     is_async = hasattr(kind, "__aiter__") or hasattr(kind, "__aenter__")
+    if is_async and hasattr(kind, "__next__"):
+        return EitherWatched(stream, on_piece, on_end, keep)
     return (AsyncWatched if is_async else Watched)(stream, on_piece, on_end, keep)
 
 
@@ -134,3 +136,7 @@ class AsyncWatched(_Told):
                 await outcome
 
     aclose = close
+
+
+class EitherWatched(Watched, AsyncWatched):
+    """LiteLLM's streams are of one class, whether they are awaited or not."""
