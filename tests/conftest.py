@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator
 
 import pytest
@@ -15,8 +16,10 @@ from tracking.models import Team, User
 
 @pytest.hookimpl(trylast=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Browser tests last: from the first of them on, Playwright's event loop runs in this thread."""
-    items.sort(key=lambda item: "tests/browser/" in item.nodeid)
+    """Browser tests last: from the first of them on, Playwright's event loop runs in this thread. Of them the largest files
+    first, so that no process is left alone with one at the end."""
+    sizes = Counter(item.path for item in items if "tests/browser/" in item.nodeid)
+    items.sort(key=lambda item: (sizes[item.path] > 0, -sizes[item.path]))
 
 
 @pytest.fixture(scope="session")
