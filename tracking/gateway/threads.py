@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Callable
 from typing import TypeVar
 
-from django.db import InterfaceError, OperationalError, close_old_connections
+from django.db import InterfaceError, InternalError, OperationalError, close_old_connections
 
 from tracking.errors import Unavailable
 from tracking.store_errors import store_trouble
@@ -20,7 +20,7 @@ async def in_thread(work: Callable[[], T]) -> T:
     def done() -> T:
         try:
             return work()
-        except (OperationalError, InterfaceError) as error:
+        except (InterfaceError, InternalError, OperationalError) as error:
             raise store_trouble(error) or Unavailable() from error
         finally:
             close_old_connections()

@@ -1,5 +1,5 @@
--- turn: who chooses a job chooses alone, until the end of its transaction.
-SELECT pg_advisory_xact_lock(1364542789);
+-- turn: who chooses a job chooses alone, until the end of its transaction; a process that freezes meanwhile holds nobody up for long.
+SELECT set_config('idle_in_transaction_session_timeout', '3000', true), pg_advisory_xact_lock(1364542789);
 
 -- claim: the job to do next, for this worker: of the team with the fewest under way, the most urgent, the oldest.
 WITH busy AS (

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from datetime import UTC, datetime, timedelta
+from threading import Event
 from typing import Any
 from uuid import uuid4
 
@@ -14,10 +16,13 @@ from kombu import Connection
 from tests.make import make_team
 from tests.tracking.queue.workers import agent
 from tracking.audit import SYSTEM, Actor
-from tracking.errors import Conflict, Invalid, NotFound, QuotaReached, TooLarge
+from tracking.errors import Conflict, Invalid, NotFound, QuotaReached, TooLarge, Unavailable
+from tracking.gateway.threads import in_thread
 from tracking.models import AgentJob, AuditEntry, DeadLetter, JobRun, JobSchedule, Team
 from tracking.queue import claims, pauses, schedules, states
+from tracking.queue.claims import Claim
 from tracking.queue.submit import Wanted, submit
+from tracking.sql import statements
 
 pytestmark = pytest.mark.django_db(transaction=True)
 ALICE = Actor("person", "1", "Alice")
@@ -67,6 +72,31 @@ def test_who_claims_it_has_it_alone(team: Team) -> None:
     job = asked(team)
     found = [claims.claim("w") for _ in range(5)]
     assert [one.job_id for one in found if one is not None] == [job.id]
+
+
+def test_a_worker_that_freezes_while_it_chooses_holds_nobody_up_for_long(team: Team) -> None:
+    """J9: what it holds is let go of by the store, before others give up; when it wakes it goes on looking."""
+    job, has_its_turn, may_wake = asked(team), Event(), Event()
+
+    def freezes() -> None:
+        with transaction.atomic(), connection.cursor() as cursor:
+            cursor.execute(statements("queue")["turn"])
+            has_its_turn.set()
+            may_wake.wait(30)
+            cursor.execute("SELECT 1")
+
+    async def work() -> Claim | None:
+        frozen = asyncio.create_task(in_thread(freezes))
+        await asyncio.to_thread(has_its_turn.wait, 10)
+        found = await in_thread(lambda: claims.claim("w"))
+        may_wake.set()
+        with pytest.raises(Unavailable):
+            await frozen
+        return found
+
+    found = asyncio.run(work())
+    assert found is not None
+    assert found.job_id == job.id
 
 
 def test_the_urgent_go_first_then_the_old(team: Team) -> None:
