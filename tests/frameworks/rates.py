@@ -8,7 +8,7 @@ INPUT_USD, OUTPUT_USD = Decimal("0.000001"), Decimal("0.000010")  # of a token
 # Their names are their scripts (tests/fake_provider).
 MODELS = (
     *("echo", "echo-slow", "echo-drip", "echo-flaky", "echo-fail500", "echo-nousage", "echo-long", "echo-deaf"),
-    *("tool", "tools", "json", "think", "cached"),
+    *("tool", "tools", "json", "think", "cached", "walk2"),
 )
 PROVIDERS = ("openai", "anthropic")
 

@@ -102,11 +102,11 @@ def test_agents_go_on_when_a_page_asks_them_to(wflo: Wflo, desk: Desk, bill: Bil
             assert await asyncio.to_thread(until, lambda: flow.run.control.get("rollback"))
         return "asked"
 
-    asks = desk.agent("asks", "tool", tools=[ask])
+    asks = desk.agent("asks", "walk2", tools=[ask])  # the handoff is the first of two
     front = desk.agent("front", "tools", handoffs=[asks])
     result = go(flow.execute(front, {"input": TASK, "context": {"name": "ada"}}))
     assert seen == ["ada"]
-    assert [line["model"] for line in bill.lines()] == ["tools", "tool", "echo"]
+    assert [line["model"] for line in bill.lines()] == ["tools", "walk2", "echo"]
     assert (result.last_agent.name, result.last_agent.instructions) == ("asks", "Be brief.")
     assert result.context_wrapper.context == {"name": "ada"}
     assert flow.execution_id != first

@@ -21,14 +21,16 @@ def test_the_example(wflo: Wflo) -> None:
 def test_a_stream_through_the_gateway_is_one_record(wflo: Wflo) -> None:
     client = AsyncOpenAI(base_url=f"{wflo.url}/v1", api_key=wflo.key)
 
-    async def read(agent: Agent[Any]) -> None:
-        async for _ in Runner.run_streamed(agent, TASK).stream_events():
+    async def read(agent: Agent[Any], task: str) -> None:
+        async for _ in Runner.run_streamed(agent, task).stream_events():
             pass
 
     undo = instrument_openai_agents()
     with run("gateway") as this:
         for kind in (OpenAIChatCompletionsModel, OpenAIResponsesModel):
-            go(read(Agent("writer", model=kind("echo", client))))
+            go(
+                read(Agent("writer", model=kind("echo", client)), f"{TASK} for {kind.__name__}")
+            )  # twice the same is a loop
     undo()
     assert until(lambda: wflo.agent_costs(this.id) == {"writer": this.used.whole.cost_usd})
     assert wflo.run(this.id)["llm_calls"] == this.used.whole.llm_calls == 2
