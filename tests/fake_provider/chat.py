@@ -77,7 +77,7 @@ class Answer:
     def _tool_calls(self) -> list[dict[str, Any]]:
         return [
             {"id": f"call_{n}", "type": "function", "function": {"name": name, "arguments": arguments}}
-            for n, (name, arguments) in enumerate(self.script.calls, 1)
+            for n, (name, arguments) in enumerate(self.script.calls, self.script.results + 1)
         ]
 
     async def _stream(self) -> None:
