@@ -34,8 +34,7 @@ class Desk:
         self.client, self.flow = client, flow
         self.looked_up: list[str] = []
 
-    def run(self, state: Any = None) -> Any:
-        done = dict(state or {})
+    def run(self, **done: str) -> dict[str, str]:
         for name in COSTS:
             if name not in done:
                 done[name] = getattr(self, name)()
