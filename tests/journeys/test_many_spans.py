@@ -49,6 +49,8 @@ BURST_SPANS = 1_600  # with one batch of 512 beside it the room of tests/little_
 BATCHES_BETWEEN = 25
 ENOUGH_REFUSALS = 4  # an exporter gives a batch up at the sixth; were it always the same, it would still come through
 FEW_SECONDS, GIVE_UP_SECONDS = 10, 120  # there may be no more; nobody waits so long for room
+FULL = ("2", "More spans are waiting to be written than this process may hold.")
+BUSY = ("2", "The store is away or busy. Nothing was kept: send it again in a moment.")  # on a machine with much to do
 pytestmark = pytest.mark.django_db(transaction=True)
 
 
@@ -178,7 +180,7 @@ def stored(url: str, team: Team, key: str) -> dict[str, Sums]:
 
 
 def test_the_sdk_loses_nothing_of_a_hundred_thousand_though_it_is_told_to_wait(url: str, team: Team) -> None:
-    """I50, I36, I37: every span once and every sum exact, after answers of 503 that nothing but a full room gave."""
+    """I50, I36, I37: every span once and every sum exact, after answers of 503 that a full room gave, or a busy store."""
     heard, neighbours, bursts = Heard(), make_team("Neighbours"), 0
     _, key = make_key(team)
     _, their_key = make_key(neighbours)
@@ -193,7 +195,8 @@ def test_the_sdk_loses_nothing_of_a_hundred_thousand_though_it_is_told_to_wait(u
     print(dict(heard.statuses), bursts)  # noqa: T201  shown when the test fails
     assert len(made) == EXPORTERS * SPANS_EACH == 100_000
     assert set(heard.statuses) == {200, 503}
-    assert heard.refusals == {("2", "More spans are waiting to be written than this process may hold.")}
+    assert FULL in heard.refusals
+    assert heard.refusals <= {FULL, BUSY}
     rows = list(Span.objects.filter(team=team).values_list("trace_id", "span_id"))
     assert (len(rows), len(made - set(rows)), len(set(rows) - made)) == (100_000, 0, 0)
     assert stored(url, team, key) == dict.fromkeys(("spans", "runs", "usage"), told())
