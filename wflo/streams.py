@@ -138,5 +138,5 @@ class AsyncWatched(_Told):
     aclose = close
 
 
-class EitherWatched(Watched, AsyncWatched):
+class EitherWatched(Watched, AsyncWatched):  # type: ignore[misc]  # close is the plain one, aclose is awaited
     """LiteLLM's streams are of one class, whether they are awaited or not."""
