@@ -5,17 +5,14 @@ from django.db import migrations, models
 
 
 class Migration(migrations.Migration):
+
     dependencies = [
-        ("tracking", "0002_partitioned_tables"),
+        ('tracking', '0002_partitioned_tables'),
     ]
 
     operations = [
         migrations.AddIndex(
-            model_name="run",
-            index=django.contrib.postgres.indexes.GinIndex(
-                condition=models.Q(("linked_trace_ids", []), _negated=True),
-                fields=["linked_trace_ids"],
-                name="run_links",
-            ),
+            model_name='run',
+            index=django.contrib.postgres.indexes.GinIndex(condition=models.Q(('linked_trace_ids', []), _negated=True), fields=['linked_trace_ids'], name='run_links'),
         ),
     ]

@@ -4,19 +4,14 @@ from django.db import migrations, models
 
 
 class Migration(migrations.Migration):
+
     dependencies = [
-        ("tracking", "0003_run_links"),
+        ('tracking', '0003_run_links'),
     ]
 
     operations = [
         migrations.AddIndex(
-            model_name="run",
-            index=models.Index(
-                models.F("team_id"),
-                models.F("entry_agent"),
-                models.OrderBy(models.F("started_at"), descending=True),
-                condition=models.Q(("entry_agent__isnull", False), ("is_hidden", False)),
-                name="run_starter",
-            ),
+            model_name='run',
+            index=models.Index(models.F('team_id'), models.F('entry_agent'), models.OrderBy(models.F('started_at'), descending=True), condition=models.Q(('entry_agent__isnull', False), ('is_hidden', False)), name='run_starter'),
         ),
     ]

@@ -7,49 +7,39 @@ from django.db import migrations, models
 
 
 class Migration(migrations.Migration):
+
     dependencies = [
-        ("tracking", "0008_worst_periods"),
+        ('tracking', '0008_worst_periods'),
     ]
 
     operations = [
         migrations.AddField(
-            model_name="deployment",
-            name="key_end",
-            field=models.CharField(blank=True, default="", editable=False, max_length=4),
+            model_name='deployment',
+            name='key_end',
+            field=models.CharField(blank=True, default='', editable=False, max_length=4),
         ),
         migrations.AddField(
-            model_name="modelgroup",
-            name="fallback_on_auth",
+            model_name='modelgroup',
+            name='fallback_on_auth',
             field=models.BooleanField(default=False),
         ),
         migrations.AddField(
-            model_name="providercredential",
-            name="key_end",
-            field=models.CharField(blank=True, default="", editable=False, max_length=4),
+            model_name='providercredential',
+            name='key_end',
+            field=models.CharField(blank=True, default='', editable=False, max_length=4),
         ),
         migrations.CreateModel(
-            name="ModelAlias",
+            name='ModelAlias',
             fields=[
-                ("id", models.UUIDField(default=uuid.uuid4, editable=False, primary_key=True, serialize=False)),
-                ("name", models.CharField(max_length=120, validators=[tracking.models.teams.one_line])),
-                ("target", models.CharField(max_length=200, validators=[tracking.models.teams.one_line])),
-                ("created_at", models.DateTimeField(auto_now_add=True)),
-                (
-                    "team",
-                    models.ForeignKey(
-                        blank=True,
-                        null=True,
-                        on_delete=django.db.models.deletion.CASCADE,
-                        related_name="model_aliases",
-                        to="tracking.team",
-                    ),
-                ),
+                ('id', models.UUIDField(default=uuid.uuid4, editable=False, primary_key=True, serialize=False)),
+                ('name', models.CharField(max_length=120, validators=[tracking.models.teams.one_line])),
+                ('target', models.CharField(max_length=200, validators=[tracking.models.teams.one_line])),
+                ('created_at', models.DateTimeField(auto_now_add=True)),
+                ('team', models.ForeignKey(blank=True, null=True, on_delete=django.db.models.deletion.CASCADE, related_name='model_aliases', to='tracking.team')),
             ],
             options={
-                "verbose_name_plural": "model aliases",
-                "constraints": [
-                    models.UniqueConstraint(fields=("team", "name"), name="model_alias_name", nulls_distinct=False)
-                ],
+                'verbose_name_plural': 'model aliases',
+                'constraints': [models.UniqueConstraint(fields=('team', 'name'), name='model_alias_name', nulls_distinct=False)],
             },
         ),
     ]

@@ -5,49 +5,38 @@ from django.db import migrations, models
 
 
 class Migration(migrations.Migration):
+
     dependencies = [
-        ("tracking", "0010_refusals"),
+        ('tracking', '0010_refusals'),
     ]
 
     operations = [
         migrations.CreateModel(
-            name="LedgerRow",
+            name='LedgerRow',
             fields=[
-                ("id", models.BigIntegerField(primary_key=True, serialize=False)),
-                ("at", models.DateTimeField()),
-                (
-                    "kind",
-                    models.TextField(
-                        choices=[
-                            ("debit", "Debit"),
-                            ("charge", "Charge"),
-                            ("correction", "Correction"),
-                            ("opening", "Opening"),
-                            ("adjustment", "Adjustment"),
-                            ("reprice", "Reprice"),
-                        ]
-                    ),
-                ),
-                ("usd", models.DecimalField(decimal_places=10, max_digits=20)),
-                ("tokens", models.BigIntegerField()),
-                ("key_id", models.TextField()),
-                ("run", models.TextField()),
-                ("agent", models.TextField()),
-                ("model", models.TextField()),
-                ("end_user", models.TextField()),
-                ("is_estimated", models.BooleanField()),
-                ("reservation_id", models.UUIDField(null=True)),
-                ("budgets", django.contrib.postgres.fields.ArrayField(base_field=models.UUIDField(), size=None)),
-                ("subjects", django.contrib.postgres.fields.ArrayField(base_field=models.TextField(), size=None)),
-                ("actor", models.TextField()),
-                ("reason", models.TextField()),
-                ("detail", models.JSONField()),
+                ('id', models.BigIntegerField(primary_key=True, serialize=False)),
+                ('at', models.DateTimeField()),
+                ('kind', models.TextField(choices=[('debit', 'Debit'), ('charge', 'Charge'), ('correction', 'Correction'), ('opening', 'Opening'), ('adjustment', 'Adjustment'), ('reprice', 'Reprice')])),
+                ('usd', models.DecimalField(decimal_places=10, max_digits=20)),
+                ('tokens', models.BigIntegerField()),
+                ('key_id', models.TextField()),
+                ('run', models.TextField()),
+                ('agent', models.TextField()),
+                ('model', models.TextField()),
+                ('end_user', models.TextField()),
+                ('is_estimated', models.BooleanField()),
+                ('reservation_id', models.UUIDField(null=True)),
+                ('budgets', django.contrib.postgres.fields.ArrayField(base_field=models.UUIDField(), size=None)),
+                ('subjects', django.contrib.postgres.fields.ArrayField(base_field=models.TextField(), size=None)),
+                ('actor', models.TextField()),
+                ('reason', models.TextField()),
+                ('detail', models.JSONField()),
             ],
             options={
-                "verbose_name": "ledger entry",
-                "verbose_name_plural": "ledger entries",
-                "db_table": "tracking_ledger_entry",
-                "managed": False,
+                'verbose_name': 'ledger entry',
+                'verbose_name_plural': 'ledger entries',
+                'db_table': 'tracking_ledger_entry',
+                'managed': False,
             },
         ),
     ]

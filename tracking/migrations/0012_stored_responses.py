@@ -5,34 +5,25 @@ from django.db import migrations, models
 
 
 class Migration(migrations.Migration):
+
     dependencies = [
-        ("tracking", "0011_ledger_rows"),
+        ('tracking', '0011_ledger_rows'),
     ]
 
     operations = [
         migrations.CreateModel(
-            name="StoredResponse",
+            name='StoredResponse',
             fields=[
-                (
-                    "pk",
-                    models.CompositePrimaryKey(
-                        "team_id", "id", blank=True, editable=False, primary_key=True, serialize=False
-                    ),
-                ),
-                ("id", models.CharField(max_length=200)),
-                ("model", models.CharField(max_length=200)),
-                ("deployment", models.CharField(max_length=300)),
-                ("tokens", models.BigIntegerField()),
-                ("made_at", models.DateTimeField()),
-                (
-                    "team",
-                    models.ForeignKey(
-                        on_delete=django.db.models.deletion.CASCADE, related_name="+", to="tracking.team"
-                    ),
-                ),
+                ('pk', models.CompositePrimaryKey('team_id', 'id', blank=True, editable=False, primary_key=True, serialize=False)),
+                ('id', models.CharField(max_length=200)),
+                ('model', models.CharField(max_length=200)),
+                ('deployment', models.CharField(max_length=300)),
+                ('tokens', models.BigIntegerField()),
+                ('made_at', models.DateTimeField()),
+                ('team', models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='+', to='tracking.team')),
             ],
             options={
-                "indexes": [models.Index(fields=["made_at"], name="stored_response_old")],
+                'indexes': [models.Index(fields=['made_at'], name='stored_response_old')],
             },
         ),
     ]

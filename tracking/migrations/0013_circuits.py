@@ -4,42 +4,39 @@ from django.db import migrations, models
 
 
 class Migration(migrations.Migration):
+
     dependencies = [
-        ("tracking", "0012_stored_responses"),
+        ('tracking', '0012_stored_responses'),
     ]
 
     operations = [
         migrations.AddField(
-            model_name="circuit",
-            name="calls",
+            model_name='circuit',
+            name='calls',
             field=models.IntegerField(default=0),
         ),
         migrations.AddField(
-            model_name="circuit",
-            name="errors",
+            model_name='circuit',
+            name='errors',
             field=models.IntegerField(default=0),
         ),
         migrations.AddField(
-            model_name="circuit",
-            name="tokens",
+            model_name='circuit',
+            name='tokens',
             field=models.BigIntegerField(default=0),
         ),
         migrations.AddField(
-            model_name="circuit",
-            name="version",
+            model_name='circuit',
+            name='version',
             field=models.IntegerField(default=0),
         ),
         migrations.AddField(
-            model_name="circuit",
-            name="window_at",
+            model_name='circuit',
+            name='window_at',
             field=models.DateTimeField(null=True),
         ),
         migrations.AddIndex(
-            model_name="circuit",
-            index=models.Index(
-                condition=models.Q(models.Q(("state", "closed"), _negated=True), ("failures__gt", 0), _connector="OR"),
-                fields=["state"],
-                name="circuit_not_whole",
-            ),
+            model_name='circuit',
+            index=models.Index(condition=models.Q(models.Q(('state', 'closed'), _negated=True), ('failures__gt', 0), _connector='OR'), fields=['state'], name='circuit_not_whole'),
         ),
     ]

@@ -9,228 +9,113 @@ from django.db import migrations, models
 
 
 class Migration(migrations.Migration):
+
     dependencies = [
-        ("tracking", "0013_circuits"),
+        ('tracking', '0013_circuits'),
     ]
 
     operations = [
         migrations.AddField(
-            model_name="organization",
-            name="metadata",
+            model_name='organization',
+            name='metadata',
             field=models.JSONField(blank=True, default=dict),
         ),
         migrations.AddField(
-            model_name="team",
-            name="metadata",
+            model_name='team',
+            name='metadata',
             field=models.JSONField(blank=True, default=dict),
         ),
         migrations.CreateModel(
-            name="CreditAccount",
+            name='CreditAccount',
             fields=[
-                (
-                    "team",
-                    models.OneToOneField(
-                        on_delete=django.db.models.deletion.CASCADE,
-                        primary_key=True,
-                        related_name="credits",
-                        serialize=False,
-                        to="tracking.team",
-                    ),
-                ),
-                ("allocated", models.BigIntegerField(default=0)),
-                ("used", models.BigIntegerField(default=0)),
-                ("is_unlimited", models.BooleanField(default=False)),
-                (
-                    "mode",
-                    models.CharField(
-                        choices=[
-                            ("job_based", "one a job"),
-                            ("consumption_usd", "by what its calls cost"),
-                            ("consumption_tokens", "by tokens"),
-                        ],
-                        default="job_based",
-                        max_length=20,
-                    ),
-                ),
-                (
-                    "credits_per_dollar",
-                    models.DecimalField(
-                        decimal_places=4,
-                        default=Decimal("10"),
-                        max_digits=12,
-                        validators=[django.core.validators.MinValueValidator(Decimal("0.0001"))],
-                    ),
-                ),
-                (
-                    "tokens_per_credit",
-                    models.PositiveIntegerField(
-                        default=10000, validators=[django.core.validators.MinValueValidator(1)]
-                    ),
-                ),
-                (
-                    "markup_percent",
-                    models.DecimalField(
-                        decimal_places=2,
-                        default=Decimal("0"),
-                        max_digits=7,
-                        validators=[
-                            django.core.validators.MinValueValidator(0),
-                            django.core.validators.MaxValueValidator(10000),
-                        ],
-                    ),
-                ),
-                ("has_refill", models.BooleanField(default=False)),
-                ("refill_amount", models.PositiveIntegerField(null=True)),
-                (
-                    "refill_period",
-                    models.CharField(
-                        blank=True,
-                        choices=[("daily", "Daily"), ("weekly", "Weekly"), ("monthly", "Monthly")],
-                        default="",
-                        max_length=7,
-                    ),
-                ),
-                ("refill_at", models.DateTimeField(null=True)),
-                ("refilled_at", models.DateTimeField(null=True)),
-                ("created_at", models.DateTimeField()),
-                ("updated_at", models.DateTimeField()),
+                ('team', models.OneToOneField(on_delete=django.db.models.deletion.CASCADE, primary_key=True, related_name='credits', serialize=False, to='tracking.team')),
+                ('allocated', models.BigIntegerField(default=0)),
+                ('used', models.BigIntegerField(default=0)),
+                ('is_unlimited', models.BooleanField(default=False)),
+                ('mode', models.CharField(choices=[('job_based', 'one a job'), ('consumption_usd', 'by what its calls cost'), ('consumption_tokens', 'by tokens')], default='job_based', max_length=20)),
+                ('credits_per_dollar', models.DecimalField(decimal_places=4, default=Decimal('10'), max_digits=12, validators=[django.core.validators.MinValueValidator(Decimal('0.0001'))])),
+                ('tokens_per_credit', models.PositiveIntegerField(default=10000, validators=[django.core.validators.MinValueValidator(1)])),
+                ('markup_percent', models.DecimalField(decimal_places=2, default=Decimal('0'), max_digits=7, validators=[django.core.validators.MinValueValidator(0), django.core.validators.MaxValueValidator(10000)])),
+                ('has_refill', models.BooleanField(default=False)),
+                ('refill_amount', models.PositiveIntegerField(null=True)),
+                ('refill_period', models.CharField(blank=True, choices=[('daily', 'Daily'), ('weekly', 'Weekly'), ('monthly', 'Monthly')], default='', max_length=7)),
+                ('refill_at', models.DateTimeField(null=True)),
+                ('refilled_at', models.DateTimeField(null=True)),
+                ('created_at', models.DateTimeField()),
+                ('updated_at', models.DateTimeField()),
             ],
             options={
-                "indexes": [
-                    models.Index(
-                        condition=models.Q(("has_refill", True)), fields=["refill_at"], name="credit_refill_due"
-                    )
-                ],
+                'indexes': [models.Index(condition=models.Q(('has_refill', True)), fields=['refill_at'], name='credit_refill_due')],
             },
         ),
         migrations.CreateModel(
-            name="CreditEntry",
+            name='CreditEntry',
             fields=[
-                ("id", models.BigAutoField(primary_key=True, serialize=False)),
-                (
-                    "kind",
-                    models.CharField(
-                        choices=[
-                            ("deduction", "job"),
-                            ("allocation", "Allocation"),
-                            ("refund", "Refund"),
-                            ("adjustment", "Adjustment"),
-                            ("subscription_payment", "subscription payment"),
-                            ("one_time_payment", "one-time payment"),
-                        ],
-                        max_length=20,
-                    ),
-                ),
-                ("amount", models.BigIntegerField()),
-                ("before", models.BigIntegerField()),
-                ("after", models.BigIntegerField()),
-                ("shortfall", models.BigIntegerField(default=0)),
-                ("paid_usd", models.DecimalField(decimal_places=2, max_digits=14, null=True)),
-                ("reason", models.CharField(blank=True, max_length=500)),
-                ("job_id", models.UUIDField(null=True)),
-                ("actor", models.CharField(max_length=200)),
-                ("created_at", models.DateTimeField()),
-                (
-                    "team",
-                    models.ForeignKey(
-                        on_delete=django.db.models.deletion.CASCADE, related_name="+", to="tracking.team"
-                    ),
-                ),
+                ('id', models.BigAutoField(primary_key=True, serialize=False)),
+                ('kind', models.CharField(choices=[('deduction', 'job'), ('allocation', 'Allocation'), ('refund', 'Refund'), ('adjustment', 'Adjustment'), ('subscription_payment', 'subscription payment'), ('one_time_payment', 'one-time payment')], max_length=20)),
+                ('amount', models.BigIntegerField()),
+                ('before', models.BigIntegerField()),
+                ('after', models.BigIntegerField()),
+                ('shortfall', models.BigIntegerField(default=0)),
+                ('paid_usd', models.DecimalField(decimal_places=2, max_digits=14, null=True)),
+                ('reason', models.CharField(blank=True, max_length=500)),
+                ('job_id', models.UUIDField(null=True)),
+                ('actor', models.CharField(max_length=200)),
+                ('created_at', models.DateTimeField()),
+                ('team', models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='+', to='tracking.team')),
             ],
             options={
-                "verbose_name_plural": "credit entries",
-                "indexes": [models.Index(fields=["team", "-id"], name="credit_entry_by_team")],
-                "constraints": [
-                    models.UniqueConstraint(
-                        condition=models.Q(("kind", "deduction")), fields=("team", "job_id"), name="credit_once_a_job"
-                    )
-                ],
+                'verbose_name_plural': 'credit entries',
+                'indexes': [models.Index(fields=['team', '-id'], name='credit_entry_by_team')],
+                'constraints': [models.UniqueConstraint(condition=models.Q(('kind', 'deduction')), fields=('team', 'job_id'), name='credit_once_a_job')],
             },
         ),
         migrations.CreateModel(
-            name="Job",
+            name='Job',
             fields=[
-                (
-                    "pk",
-                    models.CompositePrimaryKey(
-                        "team_id", "id", blank=True, editable=False, primary_key=True, serialize=False
-                    ),
-                ),
-                ("id", models.UUIDField(default=uuid.uuid4, editable=False)),
-                ("driver", models.CharField(choices=[("caller", "Caller")], default="caller", max_length=6)),
-                ("job_type", models.CharField(max_length=100)),
-                ("user_id", models.CharField(blank=True, default="", max_length=256)),
-                ("external_task_id", models.CharField(blank=True, default="", max_length=200)),
-                (
-                    "status",
-                    models.CharField(
-                        choices=[
-                            ("pending", "Pending"),
-                            ("in_progress", "In Progress"),
-                            ("completed", "Completed"),
-                            ("failed", "Failed"),
-                            ("cancelled", "Cancelled"),
-                        ],
-                        default="pending",
-                        max_length=11,
-                    ),
-                ),
-                ("metadata", models.JSONField(default=dict)),
-                ("error", models.TextField(blank=True, default="")),
-                (
-                    "model_groups",
-                    django.contrib.postgres.fields.ArrayField(
-                        base_field=models.CharField(max_length=200), default=list, size=None
-                    ),
-                ),
-                ("credit_applied", models.BooleanField(default=False)),
-                ("created_at", models.DateTimeField()),
-                ("updated_at", models.DateTimeField()),
-                ("started_at", models.DateTimeField(null=True)),
-                ("completed_at", models.DateTimeField(null=True)),
-                (
-                    "team",
-                    models.ForeignKey(
-                        on_delete=django.db.models.deletion.CASCADE, related_name="jobs", to="tracking.team"
-                    ),
-                ),
+                ('pk', models.CompositePrimaryKey('team_id', 'id', blank=True, editable=False, primary_key=True, serialize=False)),
+                ('id', models.UUIDField(default=uuid.uuid4, editable=False)),
+                ('driver', models.CharField(choices=[('caller', 'Caller')], default='caller', max_length=6)),
+                ('job_type', models.CharField(max_length=100)),
+                ('user_id', models.CharField(blank=True, default='', max_length=256)),
+                ('external_task_id', models.CharField(blank=True, default='', max_length=200)),
+                ('status', models.CharField(choices=[('pending', 'Pending'), ('in_progress', 'In Progress'), ('completed', 'Completed'), ('failed', 'Failed'), ('cancelled', 'Cancelled')], default='pending', max_length=11)),
+                ('metadata', models.JSONField(default=dict)),
+                ('error', models.TextField(blank=True, default='')),
+                ('model_groups', django.contrib.postgres.fields.ArrayField(base_field=models.CharField(max_length=200), default=list, size=None)),
+                ('credit_applied', models.BooleanField(default=False)),
+                ('created_at', models.DateTimeField()),
+                ('updated_at', models.DateTimeField()),
+                ('started_at', models.DateTimeField(null=True)),
+                ('completed_at', models.DateTimeField(null=True)),
+                ('team', models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='jobs', to='tracking.team')),
             ],
             options={
-                "indexes": [models.Index(fields=["team", "-created_at", "id"], name="job_by_team")],
+                'indexes': [models.Index(fields=['team', '-created_at', 'id'], name='job_by_team')],
             },
         ),
         migrations.CreateModel(
-            name="JobCall",
+            name='JobCall',
             fields=[
-                (
-                    "pk",
-                    models.CompositePrimaryKey(
-                        "team_id", "id", blank=True, editable=False, primary_key=True, serialize=False
-                    ),
-                ),
-                ("id", models.UUIDField()),
-                ("job_id", models.UUIDField()),
-                ("model_group", models.CharField(max_length=200)),
-                ("model", models.CharField(blank=True, max_length=200)),
-                ("purpose", models.CharField(blank=True, max_length=200)),
-                ("input_tokens", models.BigIntegerField(default=0)),
-                ("output_tokens", models.BigIntegerField(default=0)),
-                ("cost_usd", models.DecimalField(decimal_places=10, max_digits=20, null=True)),
-                ("client_cost_usd", models.DecimalField(decimal_places=10, max_digits=20, null=True)),
-                ("markup_percent", models.DecimalField(decimal_places=2, default=0, max_digits=7)),
-                ("rates", models.JSONField(default=dict)),
-                ("latency_ms", models.IntegerField(default=0)),
-                ("error", models.TextField(blank=True, default="")),
-                ("created_at", models.DateTimeField()),
-                (
-                    "team",
-                    models.ForeignKey(
-                        on_delete=django.db.models.deletion.CASCADE, related_name="+", to="tracking.team"
-                    ),
-                ),
+                ('pk', models.CompositePrimaryKey('team_id', 'id', blank=True, editable=False, primary_key=True, serialize=False)),
+                ('id', models.UUIDField()),
+                ('job_id', models.UUIDField()),
+                ('model_group', models.CharField(max_length=200)),
+                ('model', models.CharField(blank=True, max_length=200)),
+                ('purpose', models.CharField(blank=True, max_length=200)),
+                ('input_tokens', models.BigIntegerField(default=0)),
+                ('output_tokens', models.BigIntegerField(default=0)),
+                ('cost_usd', models.DecimalField(decimal_places=10, max_digits=20, null=True)),
+                ('client_cost_usd', models.DecimalField(decimal_places=10, max_digits=20, null=True)),
+                ('markup_percent', models.DecimalField(decimal_places=2, default=0, max_digits=7)),
+                ('rates', models.JSONField(default=dict)),
+                ('latency_ms', models.IntegerField(default=0)),
+                ('error', models.TextField(blank=True, default='')),
+                ('created_at', models.DateTimeField()),
+                ('team', models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='+', to='tracking.team')),
             ],
             options={
-                "indexes": [models.Index(fields=["team", "job_id", "created_at"], name="job_call_by_job")],
+                'indexes': [models.Index(fields=['team', 'job_id', 'created_at'], name='job_call_by_job')],
             },
         ),
         migrations.RunSQL(
