@@ -58,8 +58,10 @@ def running_server(
     app: str = "wflo_site.asgi:application",
     database: str = "",
     extra: Mapping[str, str] | None = None,
+    head_ms: int = 10_000,
 ) -> Iterator[Server]:
-    """Granian with ``app``, as in production, with ``extra`` in its environment; ended, with what it started, at the end."""
+    """Granian with ``app``, as in production, with ``extra`` in its environment; ended, with what it started, at the end.
+    ``head_ms``: how long a head may take to come, and how long a connection may be idle."""
     home.mkdir(parents=True, exist_ok=True)
     port, log = free_port(), home / "server.log"
     command = [

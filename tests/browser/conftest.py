@@ -39,7 +39,7 @@ def site(
     with django_db_blocker.unblock(), running_server(tmp_path_factory.mktemp("site")) as server:
         load_bundled()
         accounts = []
-        for name, person in (("Core", "Alice"), ("Fresh", "Dora"), ("Hostile", "Mallory")):
+        for name, person in (("Core", "Alice"), ("Fresh", "Dora"), ("Hostile", "Mallory"), ("Works", "Bob")):
             team = make_team(name, time_zone="Europe/Berlin" if name == "Core" else "UTC")
             make_user(person, team=team, role="admin", password=PASSWORD)
             accounts.append(Account(f"{person.lower()}@example.org", make_key(team)[1], team.slug))

@@ -1,4 +1,5 @@
-"""A running Wflo for a browser: three teams with a person each. Core has runs, Fresh has none yet, Hostile is attacked."""
+"""A running Wflo for a browser: four teams with a person each. Core has runs, Fresh has none yet, Hostile is attacked, and Works has
+agents that work, and no budget that others' runs use up."""
 
 from __future__ import annotations
 
@@ -34,6 +35,7 @@ class Site:
     core: Account
     fresh: Account
     hostile: Account
+    works: Account
     places: dict[str, str] = field(default_factory=dict)
 
     def send(self, account: Account, spans: Sequence[dict[str, Any]]) -> None:

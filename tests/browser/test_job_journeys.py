@@ -3,24 +3,36 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from decimal import Decimal
 from typing import Any
 from uuid import UUID
 
 import httpx
 import pytest
-from playwright.sync_api import Page, expect
+from playwright.sync_api import BrowserContext, Page, expect
 from pytest_django.plugin import DjangoDbBlocker
 
 from tests.browser.alerts_of import in_a_thread
 from tests.browser.axe import serious
 from tests.browser.site import Site
+from tests.browser.watched import Watched
 from tests.tracking.queue.workers import Workers
+from tracking import agent_breaker
+from tracking.audit import SYSTEM
 from tracking.models import AgentJob, Team
 
 LONG_MS = 30_000  # for a worker on a busy machine
 LEASE_SECONDS = 4
+
+
+@pytest.fixture
+def page(site: Site, signed_in_as: Callable[..., BrowserContext], watched: Watched) -> Iterator[Page]:
+    """Bob of Works."""
+    with signed_in_as(site.works, viewport={"width": 1400, "height": 900}) as context:
+        page = context.new_page()
+        watched.watch(page)
+        yield page
 
 
 @pytest.fixture(scope="module")
@@ -50,7 +62,7 @@ def define(site: Site, name: str, **fields: Any) -> str:
 
 
 def headers_of(site: Site) -> dict[str, str]:
-    return {"authorization": f"Bearer {site.core.key}"}
+    return {"authorization": f"Bearer {site.works.key}"}
 
 
 def start(site: Site, page: Page, agent: str, words: str, **fields: str) -> str:
@@ -70,7 +82,11 @@ def becomes(page: Page, word: str) -> None:
 
 
 def job_of(site: Site, id: str) -> AgentJob:
-    return in_a_thread(lambda: AgentJob.objects.get(team=Team.objects.get(slug=site.core.team), id=UUID(id)))
+    return in_a_thread(lambda: AgentJob.objects.get(team=Team.objects.get(slug=site.works.team), id=UUID(id)))
+
+
+def cut_off_what_loops(slug: str) -> None:
+    agent_breaker.set_policy(Team.objects.get(slug=slug), {"mode": "on", "needs_approval": True}, actor=SYSTEM)
 
 
 def test_an_agent_is_made_works_is_rolled_back_with_another_prompt_and_compared(
@@ -117,6 +133,7 @@ def test_an_agent_is_made_works_is_rolled_back_with_another_prompt_and_compared(
 def test_a_looping_agent_is_noticed_stopped_and_goes_back_to_before_its_loop(
     site: Site, page: Page, at_work: Workers
 ) -> None:
+    in_a_thread(lambda: cut_off_what_loops(site.works.team))
     limits = {"steps": 100, "tool_iterations": 50}
     define(site, "circler", model="demo/loop", tools=["clock"], limits=limits)
     job = start(site, page, "circler", "Look until the parcel is there")
@@ -136,9 +153,7 @@ def test_a_looping_agent_is_noticed_stopped_and_goes_back_to_before_its_loop(
     sheet.locator("summary").click()
     sheet.get_by_label("Model").fill("demo/agent")
     sheet.get_by_role("button", name=re.compile("^Roll back to step 1")).click()
-    expect(page.locator("#job-body .notice").first).to_contain_text(
-        "is cut off", timeout=LONG_MS
-    )  # its team has a breaker
+    expect(page.locator("#job-body .notice").first).to_contain_text("is cut off", timeout=LONG_MS)
     page.goto(f"{site.url}/circuits?circuit=agent%3Acircler", wait_until="networkidle")
     page.get_by_role("button", name=re.compile("^Reset.*circler")).click()
     page.goto(f"{site.url}/jobs/{job}", wait_until="networkidle")

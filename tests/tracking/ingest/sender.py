@@ -15,6 +15,10 @@ from tests.make import empty_database, make_key, make_team
 from tests.server import Server, running_server
 from tracking.models import Team
 
+LIMITS = httpx.Limits(
+    keepalive_expiry=1
+)  # the server closes what is idle for two seconds, maybe just as it is used again
+
 
 @dataclass(slots=True)
 class Sender:
@@ -36,12 +40,12 @@ class Sender:
 @contextmanager
 def a_sender(home: Path, blocker: DjangoDbBlocker, *, app: str = "wflo_site.asgi:application") -> Iterator[Sender]:
     """With a server of its own. Its rows stay for as long as it does; afterwards the database is empty again."""
-    with blocker.unblock(), running_server(home, app=app) as server:
+    with blocker.unblock(), running_server(home, app=app, head_ms=2_000) as server:
         team = make_team("Senders")
         _, key = make_key(team, scopes=["ingest"])
         _, reader = make_key(team, scopes=["read"])
         try:
-            with httpx.Client(base_url=server.url, timeout=30, follow_redirects=False) as client:
+            with httpx.Client(base_url=server.url, timeout=30, limits=LIMITS) as client:
                 yield Sender(server, client, team, key, reader)
         finally:
             empty_database()
