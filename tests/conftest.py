@@ -11,6 +11,7 @@ from django.test.utils import setup_databases, teardown_databases
 from pytest_django.plugin import DjangoDbBlocker
 
 from tests.make import make_team, make_user
+from tests.server import Server, running_server
 from tracking.models import Team, User
 
 
@@ -43,6 +44,16 @@ def django_db_setup(
                     " WHERE datname = current_database() AND pid <> pg_backend_pid()"
                 )
             teardown_databases(made, verbosity=0)
+
+
+@pytest.fixture(scope="session")
+def served(
+    django_db_setup: None, django_db_blocker: DjangoDbBlocker, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Server]:
+    """A web server for all who need nothing of it but that it is there. Each has teams of its own."""
+    patient = {"WFLO_BUDGET_WAIT_MS": "30000"}
+    with django_db_blocker.unblock(), running_server(tmp_path_factory.mktemp("served"), extra=patient) as server:
+        yield server
 
 
 @pytest.fixture

@@ -15,7 +15,7 @@ from pytest_django.plugin import DjangoDbBlocker
 
 from tests.fake_provider import Provider, a_provider
 from tests.make import empty_database, make_key, make_team
-from tests.server import Server, running_server
+from tests.server import Server
 from tracking import invariants, pricing, sealed
 from tracking.audit import SYSTEM
 from tracking.codes import span_hex
@@ -106,17 +106,10 @@ class Gateway:
 
 
 @pytest.fixture(scope="module")
-def _running(
-    django_db_setup: None, django_db_blocker: DjangoDbBlocker, tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[tuple[Server, Provider]]:
-    home = tmp_path_factory.mktemp("gateway")
-    with (
-        django_db_blocker.unblock(),
-        a_provider() as provider,
-        running_server(home, extra={"WFLO_BUDGET_WAIT_MS": "30000"}) as server,
-    ):
+def _running(served: Server, django_db_blocker: DjangoDbBlocker) -> Iterator[tuple[Server, Provider]]:
+    with django_db_blocker.unblock(), a_provider() as provider:
         try:
-            yield server, provider
+            yield served, provider
         finally:
             empty_database()
 
