@@ -16,6 +16,7 @@ from pytest_django.plugin import DjangoDbBlocker
 
 from tests import cases
 from tests.make import make_key
+from tests.server import Server
 from tests.tracking.ingest.sender import Sender, a_sender
 from tracking.models import Run
 
@@ -38,11 +39,9 @@ def _files(*patterns: str) -> list[Path]:
 
 
 @pytest.fixture(scope="module")
-def sender(
-    django_db_setup: None, django_db_blocker: DjangoDbBlocker, tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[Sender]:
+def sender(served: Server, django_db_blocker: DjangoDbBlocker) -> Iterator[Sender]:
     """Its key may send and read, as the first key of an installation may."""
-    with a_sender(tmp_path_factory.mktemp("server"), django_db_blocker) as sender:
+    with a_sender(served, django_db_blocker) as sender:
         _, sender.key = make_key(sender.team)
         yield sender
 

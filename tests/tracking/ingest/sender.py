@@ -5,14 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import httpx
 from pytest_django.plugin import DjangoDbBlocker
 
 from tests.make import empty_database, make_key, make_team
-from tests.server import Server, running_server
+from tests.server import Server
 from tracking.models import Team
 
 LIMITS = httpx.Limits(
@@ -38,9 +37,9 @@ class Sender:
 
 
 @contextmanager
-def a_sender(home: Path, blocker: DjangoDbBlocker, *, app: str = "wflo_site.asgi:application") -> Iterator[Sender]:
-    """With a server of its own. Its rows stay for as long as it does; afterwards the database is empty again."""
-    with blocker.unblock(), running_server(home, app=app, head_ms=2_000) as server:
+def a_sender(server: Server, blocker: DjangoDbBlocker) -> Iterator[Sender]:
+    """Its rows stay for as long as it does; afterwards the database is empty again."""
+    with blocker.unblock():
         team = make_team("Senders")
         _, key = make_key(team, scopes=["ingest"])
         _, reader = make_key(team, scopes=["read"])

@@ -12,6 +12,7 @@ from pytest_django.fixtures import Settings
 from pytest_django.plugin import DjangoDbBlocker
 
 from tests.make import make_key, make_team
+from tests.server import Server
 from tests.tracking.ingest.sender import Sender, a_sender
 from tracking import run_control
 from tracking.audit import SYSTEM, Actor
@@ -20,10 +21,8 @@ from tracking.steering import approvals
 
 
 @pytest.fixture(scope="module")
-def _sender(
-    django_db_setup: None, django_db_blocker: DjangoDbBlocker, tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[Sender]:
-    with a_sender(tmp_path_factory.mktemp("server"), django_db_blocker) as sender:
+def _sender(served: Server, django_db_blocker: DjangoDbBlocker) -> Iterator[Sender]:
+    with a_sender(served, django_db_blocker) as sender:
         yield sender
 
 

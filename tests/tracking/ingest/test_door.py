@@ -20,6 +20,7 @@ from opentelemetry.proto.collector.logs.v1.logs_service_pb2 import ExportLogsSer
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceResponse
 from pytest_django.plugin import DjangoDbBlocker
 
+from tests.server import Server
 from tests.tracking.ingest.otlp_bodies import (
     END_NS,
     GOLDEN,
@@ -41,10 +42,8 @@ pytestmark = pytest.mark.django_db
 
 
 @pytest.fixture(scope="module")
-def sender(
-    django_db_setup: None, django_db_blocker: DjangoDbBlocker, tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[Sender]:
-    with a_sender(tmp_path_factory.mktemp("server"), django_db_blocker) as sender:
+def sender(served: Server, django_db_blocker: DjangoDbBlocker) -> Iterator[Sender]:
+    with a_sender(served, django_db_blocker) as sender:
         yield sender
 
 

@@ -13,6 +13,7 @@ import pytest
 from django.db.models import Sum
 from pytest_django.plugin import DjangoDbBlocker
 
+from tests.server import Server
 from tests.tracking.ingest.recordings import BUCKETS, FOLDER, SHORTFALLS, expected, raw_spans
 from tests.tracking.ingest.sender import Sender, a_sender
 from tracking.models import Run
@@ -24,10 +25,8 @@ pytestmark = pytest.mark.django_db
 
 
 @pytest.fixture(scope="module")
-def sender(
-    django_db_setup: None, django_db_blocker: DjangoDbBlocker, tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[Sender]:
-    with a_sender(tmp_path_factory.mktemp("server"), django_db_blocker) as sender:
+def sender(served: Server, django_db_blocker: DjangoDbBlocker) -> Iterator[Sender]:
+    with a_sender(served, django_db_blocker) as sender:
         yield sender
 
 

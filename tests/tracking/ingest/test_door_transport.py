@@ -31,8 +31,12 @@ pytestmark = pytest.mark.django_db
 def sender(
     django_db_setup: None, django_db_blocker: DjangoDbBlocker, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Sender]:
-    home = tmp_path_factory.mktemp("server")
-    with a_sender(home, django_db_blocker, app="tests.short_limits:application") as sender:
+    home, app = tmp_path_factory.mktemp("server"), "tests.short_limits:application"
+    with (
+        django_db_blocker.unblock(),
+        running_server(home, app=app, head_ms=2_000) as server,
+        a_sender(server, django_db_blocker) as sender,
+    ):
         yield sender
 
 

@@ -20,6 +20,7 @@ from django.test import Client
 from pytest_django.plugin import DjangoDbBlocker
 
 from tests.make import make_key, make_user, signed_in
+from tests.server import Server
 from tests.tracking.ingest.otlp_bodies import as_json, protobuf, span
 from tests.tracking.ingest.sender import Sender, a_sender
 from tests.tracking.test_redaction import secrets
@@ -33,12 +34,10 @@ DAY = 86_400 * SECOND
 
 
 @pytest.fixture(scope="module")
-def sender(
-    django_db_setup: None, django_db_blocker: DjangoDbBlocker, tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[Sender]:
+def sender(served: Server, django_db_blocker: DjangoDbBlocker) -> Iterator[Sender]:
     with django_db_blocker.unblock():
         pricing.load_bundled()
-    with a_sender(tmp_path_factory.mktemp("server"), django_db_blocker) as sender:
+    with a_sender(served, django_db_blocker) as sender:
         yield sender
         assert invariants.check(sender.team.pk) == []
 

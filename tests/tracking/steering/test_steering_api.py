@@ -14,6 +14,7 @@ import pytest
 from pytest_django.plugin import DjangoDbBlocker
 
 from tests.make import make_key, make_team
+from tests.server import Server
 from tests.tracking.ingest.sender import Sender, a_sender
 from tracking.alerts.messages import webhook_body
 from tracking.models import AuditEntry, Delivery
@@ -33,10 +34,8 @@ pytestmark = pytest.mark.django_db
 
 
 @pytest.fixture(scope="module")
-def sender(
-    django_db_setup: None, django_db_blocker: DjangoDbBlocker, tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[Sender]:
-    with a_sender(tmp_path_factory.mktemp("steering"), django_db_blocker) as sender:
+def sender(served: Server, django_db_blocker: DjangoDbBlocker) -> Iterator[Sender]:
+    with a_sender(served, django_db_blocker) as sender:
         yield sender
 
 
