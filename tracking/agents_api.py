@@ -210,6 +210,7 @@ def _server_json(row: McpServer) -> dict[str, Any]:
         "has_headers": row.sealed_headers is not None,
         "is_active": row.is_active,
         "effects": row.effects,
+        "undos": row.undos,
         "tools": [asdict(one) for one in mcp_servers.tools_of(row)],
         "checked_at": row.checked_at,
         "error": row.error,

@@ -116,6 +116,9 @@ class ServerChange(Schema):
     effects: dict[str, Effect] | None = Field(
         None, description="by the tool's own name, where it is not what the server says"
     )
+    undos: dict[str, str] | None = Field(
+        None, description="by the tool's own name, the own name of the tool that takes it back on a rollback"
+    )
     is_active: bool | None = None
 
 
@@ -125,6 +128,7 @@ class ServerToolShown(Schema):
     description: str
     effect: Effect
     told_effect: Effect = Field(description="what the server says of it")
+    undo: str = Field(description="the own name of the tool that takes it back; empty: none")
     parameters: dict[str, Any]
 
 
@@ -135,6 +139,7 @@ class ServerShown(Schema):
     has_headers: bool
     is_active: bool
     effects: dict[str, Effect]
+    undos: dict[str, str]
     tools: list[ServerToolShown] = Field(description="as it listed them last")
     checked_at: datetime | None
     error: str = Field(description="of the last look; empty: it went well")

@@ -44,20 +44,18 @@ def add(request: HttpRequest) -> HttpResponse:
 
 @require_POST
 def change(request: HttpRequest, server_id: UUID) -> HttpResponse:
-    """``effect-<tool>``: read, write or empty, as the server says; ``is_active``: on, off."""
+    """``effect-<tool>``: read, write or empty, as the server says; ``undo-<tool>``: the tool that takes it back, or empty;
+    ``is_active``: on, off."""
     team = admin_team_for(request)
     row = mcp_servers.find(team, str(server_id))
     form = ServerChangeForm.of(request, auto_id=f"{row.id}_%s")
     if not form.is_valid():
         return _page(request, changing=(row, form))
     given = form.cleaned_data
-    effects = {
-        name.removeprefix("effect-"): str(value) for name, value in request.POST.items() if name.startswith("effect-")
-    }
     try:
         mcp_servers.change(
             row, url=given["url"] or None, headers=given["headers"] or None, is_active=request.POST.get("is_active") == "on",
-            effects={name: value for name, value in effects.items() if value}, actor=actor(request),
+            effects=_typed(request, "effect-"), undos=_typed(request, "undo-"), actor=actor(request),
         )  # fmt: skip
     except Invalid as error:
         form.refuse(error)
@@ -80,6 +78,12 @@ def remove(request: HttpRequest, server_id: UUID) -> HttpResponse:
     mcp_servers.remove(row, actor=actor(request))
     messages.success(request, f"{row.name} is gone. Agents that have its tools do not run until they are changed.")
     return redirect("settings_tools")
+
+
+def _typed(request: HttpRequest, prefix: str) -> dict[str, str]:
+    """What was chosen for each tool, where something was."""
+    given = {name.removeprefix(prefix): str(value) for name, value in request.POST.items() if name.startswith(prefix)}
+    return {name: value for name, value in given.items() if value}
 
 
 def _tell(request: HttpRequest, row: McpServer) -> None:

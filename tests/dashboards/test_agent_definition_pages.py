@@ -412,14 +412,20 @@ def test_a_server_of_tools_is_added_tested_and_changed(team: Team, alice: User, 
     assert "hush" not in text
     row = McpServer.objects.get()
     change = {"url": "", "headers": "", "is_active": "on", "effect-search": "write", "effect-order.place": ""}
+    change |= {"undo-search": "", "undo-order.place": "search"}
     assert "is as you say" in admin.post(f"/settings/tools/{row.id}/change", change, follow=True).content.decode()
     row.refresh_from_db()
-    assert (row.effects, row.is_active) == ({"search": "write"}, True)
+    assert (row.effects, row.undos, row.is_active) == ({"search": "write"}, {"order.place": "search"}, True)
     assert mcp_servers.headers_of(row) == {"Authorization": "Bearer hush"}, "what was left empty stays"
     mcp.wants = "Bearer other"
     answer = admin.post(f"/settings/tools/{row.id}/test", follow=True)
     assert "wants other credentials" in answer.content.decode()
-    for wrong in ({"headers": "no colon"}, {"url": "http://10.0.0.1/"}, {"effect-none": "read"}):
+    for wrong in (
+        {"headers": "no colon"},
+        {"url": "http://10.0.0.1/"},
+        {"effect-none": "read"},
+        {"undo-none": "search"},
+    ):
         answer = admin.post(f"/settings/tools/{row.id}/change", {**change, **wrong})
         assert (answer.status_code, 'class="fault"' in answer.content.decode()) == (422, True)
     admin.post(f"/settings/tools/{row.id}/remove")

@@ -54,6 +54,7 @@ class McpServer(models.Model):
     url = models.CharField(max_length=500)
     sealed_headers = models.BinaryField(null=True)  # JSON
     effects = models.JSONField(default=dict)  # tool -> read or write, where the team says another than the server
+    undos = models.JSONField(default=dict)  # tool -> the tool of the server that takes it back
     tools = models.JSONField(default=list)  # as the server listed them last
     checked_at = models.DateTimeField(null=True)
     error = models.CharField(max_length=500, blank=True, default="")  # of the last look

@@ -20,7 +20,7 @@ from tracking.egress import CallFailed
 from tracking.errors import Conflict, Invalid, NotFound, WfloServerError
 from tracking.models import McpServer, Team
 from tracking.store_time import store_now
-from tracking.tools.mcp import Listed, Session
+from tracking.tools.mcp import Listed, Session, ToolFault
 from tracking.tools.offer import Offered, ToolContext, in_thread
 from wflo.agents.tools import EFFECTS, NAME_CHARS_MAX, Tool
 
@@ -37,7 +37,8 @@ _NOT_IN_NAMES = re.compile(r"[^A-Za-z0-9_-]+")
 
 @dataclass(frozen=True, slots=True)
 class Remote:
-    """A tool of a server. ``name`` is what a model calls it by, ``effect`` what the team says, else the server."""
+    """A tool of a server. ``name`` is what a model calls it by, ``effect`` what the team says, else the server; ``undo`` the own
+    name of the server's tool that takes it back, "" where the team named none."""
 
     name: str
     own_name: str
@@ -45,6 +46,7 @@ class Remote:
     parameters: dict[str, Any]
     effect: str
     told_effect: str
+    undo: str
 
 
 # --- rows ---------------------------------------------------------------------------------------------------------------
@@ -92,6 +94,7 @@ def change(
     url: str | None = None,
     headers: Mapping[str, str] | None = None,
     effects: Mapping[str, str] | None = None,
+    undos: Mapping[str, str] | None = None,
     is_active: bool | None = None,
 ) -> McpServer:
     """What is None stays as it is; another address or other headers are tried at once. Raises Invalid.
@@ -107,10 +110,12 @@ def change(
         row.sealed_headers = _sealed(headers)
     if effects is not None:
         row.effects = _effects(row, effects)
+    if undos is not None:
+        row.undos = _undos(row, undos)
     if is_active is not None:
         row.is_active = is_active
     with transaction.atomic():
-        row.save(update_fields=["url", "sealed_headers", "effects", "is_active"])
+        row.save(update_fields=["url", "sealed_headers", "effects", "undos", "is_active"])
         _record(row, actor, "mcp_server.change", headers)
     return look(row) if is_another or headers is not None else row
 
@@ -152,10 +157,15 @@ def origin(row: McpServer) -> str:
 
 def tools_of(row: McpServer) -> list[Remote]:
     found: dict[str, Remote] = {}
+    there = {told["name"] for told in row.tools}
     for told in row.tools:
         own, effect = told["name"], "read" if told["is_read_only"] else "write"
         name = _offered_name(row.name, own, found)
-        found[name] = Remote(name, own, told["description"], told["parameters"], row.effects.get(own, effect), effect)
+        undo = row.undos.get(own, "")
+        found[name] = Remote(
+            name, own, told["description"], told["parameters"], row.effects.get(own, effect), effect,
+            undo if undo in there else "",
+        )  # fmt: skip
     return list(found.values())
 
 
@@ -163,8 +173,9 @@ def offered_by(context: ToolContext) -> dict[str, Offered]:
     """The tools of all servers of the team that are on; those of one server share its session in this run."""
     made: dict[str, Offered] = {}
     for row in McpServer.objects.filter(team=context.team, is_active=True).order_by("name"):
-        line = _Line(row, context)
-        made |= {one.name: _offered(line, one) for one in tools_of(row)}
+        line, remotes = _Line(row, context), tools_of(row)
+        by_own_name = {one.own_name: one for one in remotes}
+        made |= {one.name: _offered(line, one, by_own_name.get(one.undo)) for one in remotes}
     return made
 
 
@@ -182,13 +193,38 @@ class _Line:
         return self._session.call(name, arguments)
 
 
-def _offered(line: _Line, one: Remote) -> Offered:
+def _offered(line: _Line, one: Remote, back: Remote | None) -> Offered:
     async def call(**arguments: Any) -> str:
         return await in_thread(lambda: line.call(one.own_name, arguments))
 
+    async def undo(arguments: dict[str, Any], result: str) -> str:
+        assert back is not None
+        asked = _undoing(one, back, arguments, result)
+        return await in_thread(lambda: line.call(back.own_name, asked))
+
     description = one.description or f"Calls {one.own_name}."
     made = Tool(one.name, description, one.parameters, call, is_async=True)
-    return Offered(tool=made, effect=one.effect, source="mcp", description=description)
+    return Offered(
+        tool=made, effect=one.effect, undo=None if back is None else undo, source="mcp", description=description
+    )
+
+
+def _undoing(one: Remote, back: Remote, arguments: Mapping[str, Any], result: str) -> dict[str, Any]:
+    """What the tool that takes back is asked: of what its schema names, what the other's answer says where that is a JSON object,
+    else what the other was given. Raises ToolFault where neither has what it must be told."""
+    try:
+        answer = json.loads(result)
+    except ValueError:
+        answer = None
+    known = {**arguments, **(answer if isinstance(answer, dict) else {})}
+    asked = {name: known[name] for name in back.parameters.get("properties") or {} if name in known}
+    missing = [str(name) for name in back.parameters.get("required") or () if name not in asked]
+    if missing:
+        raise ToolFault(
+            f"{back.own_name} must be told {', '.join(missing)[:200]}, which neither the answer of {one.own_name} nor what it"
+            " was given says"
+        )
+    return asked
 
 
 def _session(row: McpServer) -> Session:
@@ -264,8 +300,27 @@ def _effects(row: McpServer, effects: Mapping[str, str]) -> dict[str, str]:
     return dict(effects)
 
 
+def _undos(row: McpServer, undos: Mapping[str, str]) -> dict[str, str]:
+    """Without those that name none. A tool of the server may be undone by another of its tools."""
+    known = {told["name"] for told in row.tools}
+    wanted = {name: undo for name, undo in undos.items() if undo}
+    for name, undo in wanted.items():
+        for one in (name, undo):
+            if one not in known:
+                raise Invalid(f'{row.name} lists no tool "{one[:60]}".', field="undos")
+        if name == undo:
+            raise Invalid(f'"{name[:60]}" cannot take itself back: name another tool.', field="undos")
+    return wanted
+
+
 def _record(row: McpServer, actor: Actor, action: str, headers: Mapping[str, str] | None) -> None:
-    after = {"name": row.name, "at": origin(row), "effects": row.effects, "is_active": row.is_active}
+    after = {
+        "name": row.name,
+        "at": origin(row),
+        "effects": row.effects,
+        "undos": row.undos,
+        "is_active": row.is_active,
+    }
     if headers is not None:
         after["header_names"] = sorted(headers)
     audit.record(actor, row.team, action, "mcp_server", row.id, after=after)

@@ -41,7 +41,7 @@ def catalogue(team: Team) -> list[Choice]:
     own = [_choice(one) for one in _own(context).values()]
     servers = [row for row in mcp_servers.of_team(team) if row.is_active]
     return own + [
-        Choice(one.name, one.description, one.effect, False, "", "mcp", row.name, one.parameters)
+        Choice(one.name, one.description, one.effect, bool(one.undo), "", "mcp", row.name, one.parameters)
         for row in servers
         for one in mcp_servers.tools_of(row)
     ]

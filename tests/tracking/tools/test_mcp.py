@@ -248,6 +248,12 @@ def test_a_team_overrules_what_a_server_says_of_its_tools(team: Team, mcp: Mcp) 
             mcp_servers.change(row, effects=wrong, actor=SYSTEM)
 
 
+@pytest.mark.parametrize("wrong", [{"none": "search"}, {"order.place": "none"}, {"search": "search"}])
+def test_what_takes_a_tool_back_is_another_of_its_server(team: Team, mcp: Mcp, wrong: dict[str, str]) -> None:
+    with pytest.raises(Invalid, match="lists no tool|itself"):
+        mcp_servers.change(add(team, mcp.url), undos=wrong, actor=SYSTEM)
+
+
 def test_names_that_models_could_not_say_are_made_so_that_they_can(team: Team, mcp: Mcp) -> None:
     mcp.tools = [{**READ_TOOL, "name": name} for name in ("a.b", "a b", "x" * 100, "x" * 99)]
     names = [one.name for one in mcp_servers.tools_of(add(team, mcp.url))]

@@ -17,6 +17,7 @@ from tracking.audit import SYSTEM
 from tracking.errors import Invalid
 from tracking.models import MemoryNote, Team
 from tracking.tools import Offered, ToolContext, catalogue, mcp_servers, offered, python_tools, registry
+from tracking.tools.mcp import ToolFault
 from wflo.agents import ToolResult, declare, tool
 
 BUILT_IN = ["calculator", "clock", "http_get", "remember", "recall", "forget", "hand_off"]
@@ -249,6 +250,40 @@ def test_tools_of_a_server_are_offered_under_its_name(context: ToolContext, mcp:
     assert [choice for choice in catalogue(context.team) if choice.source == "mcp"] == []
     with pytest.raises(Invalid, match="shop__search"):
         offered(context, ["shop__search"])
+
+
+CANCEL = {
+    "name": "order.cancel", "description": "Cancels an order.",
+    "inputSchema": {"type": "object", "properties": {"id": {"type": "string"}, "shop": {"type": "string"}}, "required": ["id"]},
+}  # fmt: skip
+
+
+def test_a_tool_of_a_server_is_taken_back_by_another_of_it(context: ToolContext, mcp: Mcp) -> None:
+    mcp.tools = [*mcp.tools, CANCEL]
+    row = mcp_servers.add(context.team, name="shop", url=mcp.url, headers={}, actor=SYSTEM)
+    assert one(context, "shop__order_place").undo is None
+    mcp_servers.change(row, undos={"order.place": "order.cancel"}, actor=SYSTEM)
+    assert [choice.name for choice in catalogue(context.team) if choice.source == "mcp" and choice.has_undo] == [
+        "shop__order_place"
+    ]
+    undo = one(context, "shop__order_place").undo
+    assert undo is not None
+
+    async def taken_back(answer: str) -> str:
+        return await undo({"item": "hat", "shop": "Rome", "id": "none yet"}, answer)
+
+    said = asyncio.run(taken_back('{"id": "o-7", "total": 12}'))
+    assert mcp.calls[-1] == ("order.cancel", {"id": "o-7", "shop": "Rome"}), (
+        "its answer says more than what it was given"
+    )
+    assert "o-7" in said
+    asyncio.run(taken_back("placed"))
+    assert mcp.calls[-1] == ("order.cancel", {"id": "none yet", "shop": "Rome"})
+    with pytest.raises(ToolFault, match=r"order\.cancel must be told id"):
+        asyncio.run(undo({"item": "hat"}, "placed"))
+    mcp.tools = mcp.tools[:2]
+    mcp_servers.look(row)
+    assert one(context, "shop__order_place").undo is None, "the server does not list it any more"
 
 
 def test_a_run_has_one_session_which_is_closed_with_it(context: ToolContext, mcp: Mcp) -> None:
