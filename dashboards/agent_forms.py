@@ -73,6 +73,10 @@ class MemberField:
     values: dict[str, str]
     faults: dict[str, str] = field(default_factory=dict)
 
+    @property
+    def tools(self) -> list[str]:
+        return _names(self.values["tools"])
+
 
 @dataclass(slots=True)
 class AgentForm:
@@ -214,7 +218,7 @@ class AgentForm:
     # --- reading ------------------------------------------------------------------------------------------------------
 
     def _chosen(self) -> set[str]:
-        return {*self.tools, *(name for one in self.members for name in _names(one.values["tools"]))}
+        return {*self.tools, *(name for one in self.members for name in one.tools)}
 
     def _group(self, member: MemberField) -> str:
         return self.facts if not member.values["role"] else ""
@@ -267,7 +271,7 @@ def _sent(post: QueryDict, option: Option, is_drawn: bool) -> str:
 def _members_of(post: QueryDict, again: str) -> list[MemberField]:
     count = post.get("members", "0")
     found = [
-        MemberField({name: _line_ends(post.get(f"member-{place}-{name}", "")) for name in MEMBER_TEXTS})
+        MemberField({name: _line_ends(", ".join(post.getlist(f"member-{place}-{name}"))) for name in MEMBER_TEXTS})
         for place in range(min(int(count), MEMBERS_MAX) if count.isdecimal() and len(count) < 4 else 0)
     ]
     if again == "add" and len(found) < MEMBERS_MAX:
@@ -291,7 +295,7 @@ def _member_given(one: MemberField, group: str) -> dict[str, Any]:
         found |= {
             "instructions": values["instructions"],
             "model": values["model"].strip(),
-            "tools": _names(values["tools"]),
+            "tools": one.tools,
         }
     facts: dict[str, Any] = {}
     if group == "critics":

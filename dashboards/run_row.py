@@ -25,13 +25,10 @@ def run_row(
     run: RunRow, *, columns: Collection[str], colours: Mapping[str, int], now: datetime, may_kill: bool = False
 ) -> SafeString:
     """One ``<tr>``. ``columns``: the chosen ones of ``views.runs.COLUMNS``; ``colours``: of the agents, by name.
-    ``may_kill``: those that run can be ticked for it."""
-    shown = status("looping" if run.loop_detected and run.is_running else run.status)
-    if may_kill and run.is_running:
-        shown = mark_safe(
-            f'<input type="checkbox" name="run" value="{run.id}" form="kill-runs" data-select'
-            f' aria-label="Tick {run.short_id}">{shown}'
-        )
+    Each can be ticked, to be compared with another; ``may_kill``: those that run also to be killed."""
+    ends = ' form="kill-runs"' if may_kill and run.is_running else ""
+    tick = f'<input type="checkbox" name="run" value="{run.id}"{ends} data-select aria-label="Tick {run.short_id}">'
+    shown = tick + status("looping" if run.loop_detected and run.is_running else run.status)
     cells = [f'<td class="a-st">{shown}</td>', f'<td class="a-title">{_title(run, colours)}</td>']
     if "model" in columns:
         cells.append(f'<td class="a-tok">{_models(run)}</td>')

@@ -111,6 +111,7 @@ def _page(request: HttpRequest, team: Team, form: AgentForm, kept: Kept | None) 
         "kept": kept,
         "version": request.POST.get("version") or (kept.version if kept else ""),
         "groups": _grouped(choices),
+        "known": known,
         "gone": [name for name in form.tools if name not in known],
         "patterns": [(name, words[0]) for name, words in PATTERN_WORDS.items()],
         "models": model_choices(team),

@@ -7,6 +7,7 @@ import re
 import pytest
 from playwright.sync_api import Page, expect
 
+from tests.browser.axe import serious
 from tests.browser.site import Site, new_trace, refund_run
 
 
@@ -92,6 +93,25 @@ def test_a_box_narrows_the_list_and_stands_in_the_address(site: Site, page: Page
     expect(page.get_by_text("503 Service Unavailable").first).to_be_visible()
     for row in page.locator("[data-row]").all():
         expect(row).to_contain_text("failed")
+
+
+def test_two_runs_that_are_ticked_are_compared_and_one_or_three_are_not(site: Site, page: Page) -> None:
+    page.goto(f"{site.url}/runs?from=now-30d", wait_until="networkidle")
+    compare = page.get_by_role("link", name="Compare the two")
+    boxes = page.locator("#runs-list [data-select]:not([form])")
+    newer, older = (boxes.nth(place).get_attribute("value") for place in (0, 1))
+    boxes.nth(0).check()
+    expect(compare).not_to_be_visible()
+    page.locator("#runs-list [data-row]").nth(1).hover()
+    boxes.nth(1).check()
+    expect(compare).to_be_visible()
+    boxes.nth(2).check()
+    expect(compare).not_to_be_visible()
+    boxes.nth(2).uncheck()
+    assert serious(page) == []
+    compare.click()
+    page.wait_for_url(f"**/compare?*a={older}&b={newer}")
+    expect(page.locator(".state").first).to_contain_text("They")
 
 
 def test_a_search_becomes_chips_and_a_wrong_term_is_red(site: Site, page: Page) -> None:

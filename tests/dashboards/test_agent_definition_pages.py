@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from ipaddress import ip_network
 from typing import Any
@@ -215,7 +216,7 @@ def test_a_team_of_agents_is_made_on_a_page(team: Team, client: Client) -> None:
         **TYPED, "name": "board", "pattern": "iterative", "drawn": "iterative", "tools": [], "option-max_iterations": "4",
         "option-convergence_threshold": "", "members": "3", "member-0-name": "p", "member-0-role": "producer",
         "member-0-agent": "ann", "member-0-instructions": "is ignored", "member-1-name": "c", "member-1-goal": "short",
-        "member-1-weight": "2", "member-1-tools": "clock, calculator", "member-1-instructions": "You cut.", "member-2-name": "d",
+        "member-1-weight": "2", "member-1-tools": ["clock", "calculator"], "member-1-instructions": "You cut.", "member-2-name": "d",
     }  # fmt: skip
     assert client.post("/agents/new", typed).status_code == 302
     body = store.find(team, "board").body
@@ -226,6 +227,14 @@ def test_a_team_of_agents_is_made_on_a_page(team: Team, client: Client) -> None:
         ["clock", "calculator"],
     )
     assert "Refinement" in text_of(client, "/agents/board")
+    shown = client.get("/agents/board/edit").content.decode()
+    assert re.findall(r'name="member-1-tools" value="(\w+)" checked', shown) == ["calculator", "clock"]
+    shown = client.post(
+        "/agents/new", {**typed, "member-1-tools": ["clock", "flown"], "again": "pattern"}
+    ).content.decode()
+    assert re.findall(r'name="member-1-tools" value="(\w+)" checked', shown) == ["clock", "flown"], (
+        "one that is gone stays"
+    )
 
 
 @pytest.mark.parametrize(
@@ -265,7 +274,8 @@ def test_what_is_wrong_stands_at_its_field_and_nothing_typed_is_lost(
     text = answer.content.decode()
     assert answer.status_code == 422
     begin = text.index(f'id="{field}"')
-    assert "aria-invalid" in text[begin : text.index(">", begin)]
+    tag = text[begin : text.index(">", begin)]
+    assert "aria-invalid" in tag or f'aria-describedby="{field}-note"' in tag
     assert told in text[begin:].partition('<p class="fault"')[2][:400]
     assert "You write.\nShortly." in text
     assert store.names(team) == {}

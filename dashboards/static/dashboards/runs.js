@@ -54,13 +54,22 @@
     button.setAttribute("aria-expanded", String(shown));
   });
 
-  // runs that are ticked can be killed together
+  // two runs that are ticked can be compared, the lower one as A; those that still run can be killed together
   function ticked() {
-    const button = document.querySelector("[data-kill-ticked]");
-    if (!button) return;
-    const number = document.querySelectorAll("#runs-list [data-select]:checked").length;
-    button.hidden = !number;
-    button.querySelector("span").textContent = number === 1 ? "1 run" : `${number} runs`;
+    const runs = [...document.querySelectorAll("#runs-list [data-select]:checked")];
+    const compare = document.querySelector("[data-compare-ticked]");
+    compare.hidden = runs.length !== 2;
+    if (runs.length === 2) {
+      const address = new URL(compare.href);
+      address.searchParams.set("a", runs[1].value);
+      address.searchParams.set("b", runs[0].value);
+      compare.href = address;
+    }
+    const kill = document.querySelector("[data-kill-ticked]");
+    if (!kill) return;
+    const number = runs.filter((box) => box.hasAttribute("form")).length;
+    kill.hidden = !number;
+    kill.querySelector("span").textContent = number === 1 ? "1 run" : `${number} runs`;
   }
   document.addEventListener("change", (event) => {
     if (event.target.matches("#runs-list [data-select]")) ticked();
