@@ -54,6 +54,7 @@ if TYPE_CHECKING:
     )
     from wflo.exporter import flush
     from wflo.instrumenting import instrument
+    from wflo.jobs import Job, find_job, fork, roll_back, start_job
     from wflo.letters import dead_letters, on_dead_letter, take_dead_letters
     from wflo.looping import detect_infinite_loop
     from wflo.reading_usage import usage_of
@@ -74,6 +75,7 @@ _HOMES = {
     "wflo.consensus": "ConsensusVoting consensus_vote",
     "wflo.contention": "detect_contention",
     "wflo.context": "current_run headers",
+    "wflo.jobs": "Job find_job fork roll_back start_job",
     "wflo.letters": "dead_letters on_dead_letter take_dead_letters",
     "wflo.decorators": "enforce_budget track_agent_cost track_llm_call track_tool_call",
     "wflo.errors": "AgentBudgetExceededError ApprovalRequiredError BudgetExceededError CheckpointError"
