@@ -96,7 +96,7 @@ def wish_of(found: Preview, given: Mapping[str, Any]) -> Wish:
         if state != json.loads(now.state):
             overrides["state"] = {"messages": state}
     return Wish(
-        checkpoint=str(found.checkpoint.version), reason=given["reason"], overrides=overrides, budget_usd=_usd(given["budget_usd"]),
+        checkpoint=str(found.checkpoint.version), reason=given["reason"], overrides=overrides, budget_usd=budget_of(given),
         undo=given["undo"], id=_uuid(given["wish"]),
     )  # fmt: skip
 
@@ -189,7 +189,9 @@ def _json(value: Any) -> str:
     return json.dumps(value, indent=2, ensure_ascii=False)
 
 
-def _usd(text: str) -> Decimal | None:
+def budget_of(given: Mapping[str, Any]) -> Decimal | None:
+    """Raises Invalid naming the field."""
+    text = str(given["budget_usd"])
     if not text.strip():
         return None
     try:

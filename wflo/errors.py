@@ -99,6 +99,7 @@ class RollbackRequestedError(WfloError):
         checkpoint: Mapping[str, Any],
         reason: str = "",
         overrides: Mapping[str, Any] | None = None,
+        budget_usd: Decimal | None = None,
     ) -> None:
         name, version = checkpoint.get("name"), checkpoint.get("version")
         super().__init__(
@@ -109,6 +110,7 @@ class RollbackRequestedError(WfloError):
         self.checkpoint = dict(checkpoint)
         self.reason = reason
         self.overrides = dict(overrides or {})
+        self.budget_usd = budget_usd
 
 
 class CircuitOpenError(WfloError):

@@ -31,6 +31,8 @@ def next_run(old: Run, wanted: RollbackRequestedError, new: Run) -> tuple[Run, A
         state = {**state, **changed}
     elif changed is not None:
         state = changed
+    if wanted.budget_usd is not None:
+        new.budget_usd = wanted.budget_usd
     new.overrides = {name: value for name, value in wanted.overrides.items() if name != "state"}
     _answer(old, wanted, {"status": "taken", "new_run": new.id})
     return new, state

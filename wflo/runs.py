@@ -8,7 +8,7 @@ from collections import OrderedDict
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from decimal import Decimal
+from decimal import Decimal, InvalidOperation
 from typing import Any
 
 from wflo import context
@@ -102,6 +102,7 @@ class Run:
                 checkpoint=wanted.get("checkpoint") or {},
                 reason=wanted.get("reason") or "",
                 overrides=wanted.get("overrides"),
+                budget_usd=_usd(wanted.get("budget_usd")),
             )
 
     def check_loop(self) -> None:
@@ -183,3 +184,12 @@ def entered(run: Run, agent: str = "", span_id: str = "") -> Iterator[Run]:
     """Make ``run`` the current one, for what is called within."""
     with context.entered(Scope(run, span_id, agent)):
         yield run
+
+
+def _usd(told: Any) -> Decimal | None:
+    """As the control block has it, text; None for what is none."""
+    try:
+        found = Decimal(str(told))
+    except InvalidOperation:
+        return None
+    return found if found.is_finite() and found > 0 else None

@@ -87,6 +87,7 @@ class WfloWorkflow:
         self._run = self._new_run(execution_id)
         self._has_run = False
         self.restored_state: Any = None  # what a rollback gave back
+        self._goes_on_from = ""  # the run that was rolled back and whose place the next takes
         self.resumed_from: dict[str, Any] | None = None  # the checkpoint it is of, and its run; None before any
         self._failure: BaseException | None = None
 
@@ -102,7 +103,7 @@ class WfloWorkflow:
         if self._has_run:
             self._run = self._new_run(None)
         self._has_run, self._failure = True, None
-        parent = ""
+        parent, self._goes_on_from = self._goes_on_from, ""
         while True:
             try:
                 return await self._executed(workflow, inputs, parent)
@@ -206,6 +207,7 @@ class WfloWorkflow:
     def _restored(self, to: Checkpoint, *, reason: str = "") -> Any:
         self.restored_state = either(checkpoints.roll_back(self._run, to, reason=reason))
         self.resumed_from = {**to.told(), "run": self._run.id}
+        self._goes_on_from = self._run.id
         return self.restored_state
 
     # --- questions --------------------------------------------------------------------------------------------------------

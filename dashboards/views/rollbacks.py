@@ -90,7 +90,10 @@ def _gone(request: HttpRequest, team: Team, found: Preview, given: dict[str, Any
 def _asked(request: HttpRequest, team: Team, found: WishPreview, given: dict[str, Any]) -> HttpResponse:
     overrides = rollback_page.overrides_of(found, given)
     version = str(found.checkpoint.version)
-    rollbacks.request(team, found.run, version, reason=given["reason"], actor=actor(request), overrides=overrides)
+    rollbacks.request(
+        team, found.run, version, reason=given["reason"], actor=actor(request), overrides=overrides,
+        budget_usd=rollback_page.budget_of(given),
+    )  # fmt: skip
     messages.success(request, f"The run is asked to go on from checkpoint {version}.")
     return redirect(_checkpoints_of(found.run))
 

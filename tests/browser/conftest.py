@@ -26,6 +26,14 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             item.add_marker(pytest.mark.django_db)  # else no database of tests is made, and the real one is used
 
 
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtest_teardown(item: pytest.Item) -> None:
+    """Before its pages are closed."""
+    watched = getattr(item, "funcargs", {}).get("watched")
+    if watched is not None:
+        watched.end()
+
+
 @pytest.fixture(autouse=True)
 def _django_db_marker() -> None:
     """pytest-django would open a transaction for each marked test; the browser's server could not see into it."""

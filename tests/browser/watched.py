@@ -14,13 +14,22 @@ class Watched:
     origin: str
     complaints: list[str] = field(default_factory=list)
     expected: list[str] = field(default_factory=list)
+    pages: list[Page] = field(default_factory=list)
+    is_over: bool = False
 
     def expect(self, words: str) -> None:
         """A complaint with these words is what the test is about."""
         self.expected.append(words)
 
+    def end(self) -> None:
+        """The test is over: what was said until now is heard, and not what pages say of requests that end with them."""
+        for page in self.pages:
+            if not page.is_closed():
+                page.title()
+        self.is_over = True
+
     def hear(self, message: ConsoleMessage) -> None:
-        if message.type in ("error", "warning"):
+        if not self.is_over and message.type in ("error", "warning"):
             self.complaints.append(f"{message.type}: {message.text} ({message.location.get('url', '')})")
 
     @property
@@ -28,6 +37,7 @@ class Watched:
         return [said for said in self.complaints if not any(words in said for words in self.expected)]
 
     def watch(self, page: Page) -> None:
+        self.pages.append(page)
         page.on("console", lambda message: self.hear(message))
         page.on("pageerror", lambda error: self.complaints.append(f"exception: {error}"))
         page.on("dialog", lambda dialog: self._dialog(dialog))

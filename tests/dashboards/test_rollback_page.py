@@ -268,12 +268,13 @@ def test_a_run_is_asked_to_go_back_once_however_often_one_clicks(team: Team, pag
     ):  # fmt: skip
         assert words in sheet, words
     for _ in range(2):
-        answer = page.post(f"/runs/{nightly.id}/rollback/go", {"checkpoint": "1", "reason": "it lies"}, follow=True)
+        wished = {"checkpoint": "1", "reason": "it lies", "budget_usd": "0.75"}
+        answer = page.post(f"/runs/{nightly.id}/rollback/go", wished, follow=True)
     text = answer.content.decode()
     for words in ("Asked to go back to checkpoint 1", "it was last heard of", "it lies", "Withdraw"):
         assert words in text, words
     wish = Rollback.objects.get(team=team)
-    assert (wish.reason, wish.overrides) == ("it lies", {})
+    assert (wish.reason, wish.overrides, wish.budget_usd) == ("it lies", {}, Decimal("0.75"))
     assert "It is asked already" in page.get(f"/runs/{nightly.id}/rollback?checkpoint=2").content.decode()
     refused = page.post(f"/runs/{nightly.id}/rollback/go", {"checkpoint": "2"})
     assert (refused.status_code, "wait for its answer" in refused.content.decode()) == (422, True)
@@ -283,6 +284,12 @@ def test_a_run_is_asked_to_go_back_once_however_often_one_clicks(team: Team, pag
         assert words in text, words
     viewer = signed_in(make_user("Vera", team=team, role="viewer"))
     assert "Roll back" not in viewer.get(f"/runs/{nightly.id}?tab=checkpoints").content.decode()
+
+
+def test_a_budget_that_is_none_is_told_and_nothing_is_asked(team: Team, page: Client, nightly: Run) -> None:
+    answer = page.post(f"/runs/{nightly.id}/rollback/go", {"checkpoint": "1", "budget_usd": "much"})
+    assert (answer.status_code, "amount in USD" in answer.content.decode()) == (422, True)
+    assert not Rollback.objects.filter(team=team).exists()
 
 
 def test_what_is_asked_for_can_be_withdrawn(team: Team, page: Client, nightly: Run) -> None:

@@ -177,7 +177,12 @@ def test_a_run_goes_on_from_the_checkpoint_it_is_asked_to(hosts: Hosts) -> None:
 
         flow = WfloWorkflow("long report", max_iterations=None)
         result = asyncio.run(flow.execute(work, {"topic": "owls"}))
-        say(result=result, run=flow.execution_id, begun=begun[1:], overrides=flow.run.overrides)
+        say(result=result, run=flow.execution_id, begun=begun[1:], overrides=flow.run.overrides, budget=str(flow.run.budget_usd))
+        before = flow.execution_id
+        flow.rollback_to_checkpoint("step 4")
+        begun.append("once more")
+        asyncio.run(flow.execute(work, {"topic": "owls", "state": flow.restored_state}))
+        say(before=before, run=flow.execution_id)
     """)
     assert process.stdout is not None
     try:
@@ -185,13 +190,17 @@ def test_a_run_goes_on_from_the_checkpoint_it_is_asked_to(hosts: Hosts) -> None:
         wait_until(lambda: len(hosts.checkpoints(first)) > 3, seconds=20)
         asked = hosts.api.post(f"/api/v1/runs/{first}/rollback", json={
             "checkpoint": 3, "reason": "it went astray", "overrides": {"model": "demo/agent", "state": {"hint": "look again"}},
+            "budget_usd": "0.75",
         })  # fmt: skip
         assert asked.status_code == 202, asked.text
-        told = json.loads(process.stdout.readline())
+        told, own = json.loads(process.stdout.readline()), json.loads(process.stdout.readline())
         process.communicate(timeout=60)
     finally:
         process.kill()
-    assert (told["result"], told["overrides"]) == ("done", {"model": "demo/agent"})
+    assert (told["result"], told["overrides"], told["budget"]) == ("done", {"model": "demo/agent"}, "0.75")
+    assert own["before"] == told["run"]
+    gone_on = hosts.get(f"/api/v1/runs/{own['run']}")
+    assert gone_on["parent_run_id"] == hosts.get(f"/api/v1/runs/{told['run']}")["id"], "by the program's own rollback"
     (state,) = told["begun"]
     assert (state["number"], state["hint"]) == (2, "look again")
     assert told["run"] != first

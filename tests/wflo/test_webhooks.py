@@ -7,6 +7,7 @@ import hashlib
 import hmac
 import json
 import time
+from decimal import Decimal
 from typing import Any
 
 import pytest
@@ -106,6 +107,7 @@ def test_a_run_that_is_to_go_back_hears_where_to_once() -> None:
         "checkpoint": {"id": "c1", "version": 2, "name": "draft"},
         "reason": "it lies",
         "overrides": {"model": "m"},
+        "budget_usd": "0.75",
     }
     with recording.running(Run(id="nightly")) as run:
         run.control = {"status": "running", "approvals": {"a": {"status": "pending"}}}
@@ -117,6 +119,7 @@ def test_a_run_that_is_to_go_back_hears_where_to_once() -> None:
             "draft",
             {"model": "m"},
         )
+        assert wanted.value.budget_usd == Decimal("0.75")
         assert run.control["approvals"] == {"a": {"status": "pending"}}
         run.taken_rollbacks.add("w1")
         sent("run.rollback", run_id="nightly", rollback_id="w1", rollback=wish)

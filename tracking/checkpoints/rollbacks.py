@@ -110,6 +110,7 @@ def _block(wish: Rollback) -> dict[str, Any] | None:
         "checkpoint": {"id": str(wish.checkpoint_id), "version": wish.checkpoint_version, "name": wish.checkpoint_name},
         "reason": wish.reason,
         "overrides": wish.overrides,
+        "budget_usd": None if wish.budget_usd is None else f"{wish.budget_usd.normalize():f}",
         "requested_by": wish.requested_by,
         "requested_at": wish.requested_at.isoformat(),
     }

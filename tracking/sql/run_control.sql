@@ -20,7 +20,7 @@ SELECT c.team_id, c.run, c.steps, c.cost_usd, c.tokens, c.started_at, c.last_at,
         WHERE t.id = c.team_id AND b.archived_at IS NULL AND b.mode <> 'soft' AND b.limit_usd IS NOT NULL
           AND (b.scope_kind IN ('organization', 'team') AND b."window" = 'run' OR b.scope_kind = 'run' AND b.scope_id IN ('', c.run))),
        (SELECT jsonb_build_object('id', r.id, 'checkpoint', jsonb_build_object('id', r.checkpoint_id, 'version', r.checkpoint_version,
-                 'name', r.checkpoint_name), 'reason', r.reason, 'overrides', r.overrides, 'requested_by', r.requested_by, 'requested_at', r.requested_at)
+                 'name', r.checkpoint_name), 'reason', r.reason, 'overrides', r.overrides, 'budget_usd', trim_scale(r.budget_usd)::text, 'requested_by', r.requested_by, 'requested_at', r.requested_at)
         FROM tracking_rollback r WHERE r.team_id = c.team_id AND r.run = c.run AND r.status = 'requested'
         ORDER BY r.requested_at DESC LIMIT 1),
        (SELECT jsonb_object_agg(a.id, jsonb_build_object('status', a.status, 'decided_by', a.decided_by, 'comment', a.comment))
