@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import time
 from datetime import timedelta
+from decimal import Decimal
 from pathlib import Path
 
 import pytest
@@ -11,13 +13,15 @@ from django.db import connection
 
 from tests.make import make_team, make_user
 from tests.server import running_server
+from tests.tracking.queue.workers import Workers, became
 from tracking import invariants, pricing
 from tracking.audit import SYSTEM, Actor
-from tracking.demo import story, wire
+from tracking.demo import jobs, story, wire
 from tracking.demo import team as demo
 from tracking.demo.sender import send
 from tracking.errors import Invalid
-from tracking.models import ApiKey, AuditEntry, Run, Team
+from tracking.models import AgentJob, ApiKey, AuditEntry, JobSchedule, JobStep, Run, Team
+from tracking.queue import states
 from tracking.usage.query import usage
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -81,6 +85,34 @@ def _is_what_was_told(team: Team, told: list[story.DemoRun]) -> None:
     assert totals.output_tokens == sum(step.output_tokens for step in calls)
     unpriced = [step for step in calls if step.model and step.model.name == "mistral-ops-ft" and not step.refused]
     assert totals.unpriced_calls == len(unpriced)
+
+
+def test_its_agents_work_while_one_looks_and_are_gone_with_it(small: None, tmp_path: Path) -> None:
+    """Done, asked about, stopped in a circle, out of money: what a page of jobs has to show, by a worker as anybody's are."""
+    pricing.load_bundled()
+    team = demo.begin(make_team("Core").organization, actor=SYSTEM)
+    crew = Workers(tmp_path)
+    try:
+        crew.start()
+        assert (
+            jobs.begin(team, actor=SYSTEM)
+            == jobs.begin(team, actor=SYSTEM)
+            == AgentJob.objects.filter(team=team).count()
+        )
+        ends = {
+            "demo 0": "completed", "demo 1": "completed", "demo 2": "waiting_approval", "demo 3": "failed", "demo 4": "paused_budget",
+        }  # fmt: skip
+        for key, status in ends.items():
+            became(AgentJob.objects.get(team=team, idempotency_key=key), status)
+        assert JobStep.objects.filter(team=team, agent="fact-checker", name="clock").exists()
+        assert JobSchedule.objects.filter(team=team).count() == 1
+        jobs_left = AgentJob.objects.get(team=team, idempotency_key="demo 4")
+        states.change(team, jobs_left.id, actor=SYSTEM, budget_usd=Decimal(1))  # one is under way
+        demo.remove(team, actor=SYSTEM)
+        time.sleep(2)
+    finally:
+        crew.end()
+    assert set(rows_of(team.pk)) <= {"tracking_auditentry"}
 
 
 def test_a_second_sample_team_and_a_real_team_are_refused(db: None) -> None:

@@ -11,7 +11,7 @@ from django.db import connection, transaction
 
 from tracking import audit, keys, teams
 from tracking.audit import Actor
-from tracking.demo import recorded, story, wire
+from tracking.demo import jobs, recorded, story, wire
 from tracking.demo.sender import PROTOBUF, Sent, send
 from tracking.errors import Invalid
 from tracking.models import ApiKey, AuditEntry, Organization, Team, User
@@ -42,7 +42,8 @@ def begin(organization: Organization, *, actor: Actor) -> Team:
 
 
 def fill(team: Team, url: str, *, actor: Actor, told: Callable[[Sent], None] = lambda sent: None) -> Sent:
-    """Send three weeks of runs and what real frameworks sent to ``url``, with a key of their own that ends with them.
+    """Send three weeks of runs and what real frameworks sent to ``url``, with a key of their own that ends with them; then some
+    agents have work.
 
     The story ends at the moment the team was made: sent again, by a task that ran twice, it changes nothing.
     Raises Invalid or Unavailable when the server does not take it.
@@ -53,6 +54,7 @@ def fill(team: Team, url: str, *, actor: Actor, told: Callable[[Sent], None] = l
         runs = story.runs(seed=SEED, now=team.created_at)
         sent = send(url, text, wire.requests(runs), told=told)
         real = send(url, text, recorded.bodies(team.created_at), content_type=PROTOBUF)
+        jobs.begin(team, actor=actor)
         return Sent(sent.requests + real.requests, sent.bytes + real.bytes, sent.rejected_spans + real.rejected_spans)
     finally:
         keys.revoke(key, actor=actor)
@@ -61,9 +63,10 @@ def fill(team: Team, url: str, *, actor: Actor, told: Callable[[Sent], None] = l
 def remove(team: Team, *, actor: Actor) -> int:
     """Delete the demo team with every row that is its own; how many rows there were. Raises Invalid for other teams.
 
-    Its keys end first and everybody has forgotten them before rows are deleted, so that nothing comes in behind.
+    Its keys and jobs end first, and everybody has forgotten the keys before rows are deleted, so that nothing comes in behind.
     """
     _demands_demo(team)
+    jobs.end(team, actor=actor)
     for key in ApiKey.objects.filter(team=team, revoked_at=None):
         keys.revoke(key, actor=actor)
     time.sleep(settings.LIMITS["key_cache_seconds"])
