@@ -21,11 +21,12 @@ FAULTS = ("web", "web", "web", "worker", "postgres", "postgres serving", "postgr
 
 @dataclass(slots=True)
 class Faults:
-    """``done``: what happened, in order. ``also``: what else may fall."""
+    """``done``: what happened, in order. ``also``: what else may fall; a "child" is of the worker ``forking``."""
 
     house: House
     seed: int
     also: tuple[str, ...] = ()
+    forking: psutil.Process | None = None
     done: list[str] = field(default_factory=list)
 
     async def fall(self, until: float) -> None:
@@ -45,6 +46,7 @@ class Faults:
             "web": lambda: self.house.web_processes()[1:],
             "worker": lambda: _one(self.house.running.child("worker")),
             "beat": lambda: _one(self.house.running.child("beat")),
+            "child": lambda: [] if self.forking is None else self.forking.children(),
             "postgres": lambda: self.house.postgres()[:1],
             "postgres serving": lambda: self.house.postgres()[1:],
             "postgres restart": lambda: self.house.postgres()[:1],

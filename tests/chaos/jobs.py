@@ -1,24 +1,32 @@
-"""Jobs in a storm: a hundred of twenty steps, while web, worker, beat, Redis and PostgreSQL are killed by the seed. All come to their
-end, each step once; what was paid for twice is told."""
+"""Jobs in a storm: a hundred of twenty steps, while web, workers, their children, beat, Redis and PostgreSQL are killed by the seed.
+All come to their end, each step once; what was paid for twice is told."""
 
 from __future__ import annotations
 
 import asyncio
+import os
 import shutil
+import signal
+import subprocess
+import sys
 import tempfile
 import time
 from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
 import httpx
+import psutil
 
 from tests.chaos.faults import Faults
 from tests.chaos.judge import INPUT_USD, OUTPUT_USD, open_holds
 from tests.fake_provider import Provider, a_provider
 from tests.journeys.house import House, a_house
+from tests.server import ROOT
 from wflo_site.processes import wait_until
 
 CALLS = 9  # of a tool, each after an answer; with the last answer 19 steps, and the job's end
@@ -45,11 +53,32 @@ def run(seed: int, *, seconds: float, jobs: int = 100) -> JobsVerdict:
     try:
         with a_provider() as provider, a_house(top, web_processes=2) as house:
             _prepare(house, provider)
-            faults = Faults(house, seed, also=("beat",))
-            asyncio.run(_blow(house, faults, jobs, seconds))
-            return _judged(house, provider, faults, jobs)
+            with _forking_worker(house) as forking:
+                faults = Faults(house, seed, ("beat", "child"), forking)
+                asyncio.run(_blow(house, faults, jobs, seconds))
+                return _judged(house, provider, faults, jobs)
     finally:
         shutil.rmtree(top, ignore_errors=True)
+
+
+@contextmanager
+def _forking_worker(house: House) -> Iterator[psutil.Process]:
+    """Beside the house's own worker of threads, one of processes, started as the other was."""
+    own = house.running.child("worker")
+    assert own is not None
+    environ = {name: value for name, value in own.environ().items() if not name.endswith("_PULSE")}
+    command = [
+        *(sys.executable, "-m", "celery", "-A", "wflo_site.celery:app", "--quiet", "worker", "--pool", "prefork"),
+        *("--concurrency", "2", "--hostname", "children@%h", "--loglevel", "ERROR"),
+        *("--without-gossip", "--without-mingle", "--without-heartbeat"),
+    ]
+    quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
+    process = subprocess.Popen(command, cwd=ROOT, env=environ, start_new_session=True, **quiet)
+    try:
+        yield psutil.Process(process.pid)
+    finally:
+        os.killpg(process.pid, signal.SIGKILL)
+        process.wait()
 
 
 async def _blow(house: House, faults: Faults, jobs: int, seconds: float) -> None:
