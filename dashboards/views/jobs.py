@@ -174,7 +174,14 @@ def _acted(request: HttpRequest, job_id: str, act: Callable[[Team], str]) -> Htt
 
 def _new(request: HttpRequest, team: Team, form: JobForm, status: int = 200) -> HttpResponse:
     agent, version = (str(form[name].value() or "")[:200].replace("\0", "") for name in ("agent", "version"))
-    context: dict[str, Any] = {"team": team, "form": form, **_estimated(team, agent, version)}
+    seldom = [form[name] for name in ("version", "steps_max", "priority", "run_at")]
+    is_more_open = any(field.errors or str(field.value() or 0) != "0" for field in seldom)
+    context: dict[str, Any] = {
+        "team": team,
+        "form": form,
+        "is_more_open": is_more_open,
+        **_estimated(team, agent, version),
+    }
     return render(request, "dashboards/job_new.html", context, status=status)
 
 

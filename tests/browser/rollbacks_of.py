@@ -12,6 +12,7 @@ from tracking.audit import SYSTEM
 from tracking.models import AgentJob, JobStep, Team
 from tracking.queue import forks, states
 from tracking.queue.forks import Wish
+from tracking.steering import approvals
 
 DEFINITION = {
     "name": AGENT, "model": "gpt-4o",
@@ -22,6 +23,10 @@ TURN = (
     ("tool", "tickets.comment", "We are looking for parcel JD0146."),
     ("model", "gpt-4o", "Still pending. I look again."),
 )
+QUESTION = {
+    "action": "tickets.comment", "agent": AGENT, "risk": "medium", "question": "Comment on the customer's ticket?",
+    "payload": {"text": "The carrier has not moved parcel JD0146 since Monday, and " * 4}, "timeout_s": 3_600, "on_timeout": "reject",
+}  # fmt: skip
 
 
 def fill(slug: str) -> dict[str, str]:
@@ -44,7 +49,8 @@ def _filled(team: Team) -> dict[str, str]:
         undo_error="HTTPError: 503 from the ticket system"
     )
     gone = walk(team, TURN * 2, definition=DEFINITION, price="0.047")
-    forks.rollback(team, gone.run, Wish(checkpoint="3", reason="it promised a date"), actor=SYSTEM)
+    row = forks.rollback(team, gone.run, Wish(checkpoint="3", reason="it promised a date"), actor=SYSTEM)
+    approvals.request(team, row.new_run, QUESTION)
     return {"walked": job.run, "went_back": str(gone.id)}
 
 
