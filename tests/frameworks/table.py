@@ -7,7 +7,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 HOME = ROOT / ".frameworks"
-NAMES = ("langgraph", "autogen", "crewai", "openai_agents", "openai", "anthropic")
+NAMES = ("langgraph", "autogen", "crewai", "openai_agents", "pydantic_ai", "openai", "anthropic")
 # So that they tell nobody of what the tests do, and fetch nothing.
 VARIABLES = {
     "crewai": {
