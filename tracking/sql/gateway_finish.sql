@@ -37,7 +37,8 @@ BEGIN
     is_kept := c.state IS NOT NULL AND outcome <> 'already' AND version = c.version;
     IF c.run <> '' AND (is_new OR is_kept) THEN
       UPDATE tracking_runcontrol r SET cost_usd = r.cost_usd + CASE WHEN is_new THEN coalesce(c.usd, 0) ELSE 0 END,
-          tokens = r.tokens + CASE WHEN is_new THEN c.tokens ELSE 0 END, last_at = now(),
+          tokens = r.tokens + CASE WHEN is_new THEN c.tokens ELSE 0 END,
+          last_at = CASE WHEN r.last_at > now() - interval '1 second' THEN r.last_at ELSE now() END,  -- as gateway_admit
           loop_state = CASE WHEN is_kept THEN c.state ELSE r.loop_state END, version = r.version + is_kept::int
         WHERE r.team_id = c.team AND r.run = c.run
         RETURNING r.cost_usd, r.version INTO run_cost_usd, version;

@@ -17,9 +17,12 @@ SELECT team_id, sum(spans)::bigint FROM (
 ) AS taken GROUP BY team_id;
 
 -- taken_external_ids: of the ids that new runs bring, those another run of the team has.
-SELECT r.team_id, r.external_id, r.trace_id
-FROM tracking_run r
-JOIN unnest(%(teams)s::bigint[], %(ids)s::text[]) AS wanted(team_id, external_id) USING (team_id, external_id);
+-- Each by its key: a plan made while there were few runs would read all of a team's.
+SELECT wanted.team_id, wanted.external_id, r.trace_id
+FROM unnest(%(teams)s::bigint[], %(ids)s::text[]) AS wanted(team_id, external_id)
+CROSS JOIN LATERAL (
+  SELECT trace_id FROM tracking_run WHERE team_id = wanted.team_id AND external_id = wanted.external_id OFFSET 0
+) AS r;
 
 -- insert_runs: new runs, one JSON object a run; those that are new indeed. One that another writer is just beginning is
 -- waited for.

@@ -6,11 +6,11 @@ FROM ledger_reserve(%(team)s, %(id)s, %(call)s::jsonb, %(base_usd)s::numeric, %(
   %(base_tokens)s::bigint, %(choices)s::int, %(wanted)s::bigint, %(floor)s::bigint, %(slice)s::bigint, %(lease_ms)s::int,
   %(detail)s::jsonb), ledger_commit(%(commit)s);
 
--- dispatch: the calls are about to go out.
+-- dispatch: the calls are about to go out. Each by its key: "state + 0", or a plan made while there were few holds reads all of a team's.
 WITH live AS (
   SELECT r.team_id, r.id FROM tracking_reservation r
   JOIN unnest(%(teams)s::bigint[], %(ids)s::uuid[]) AS k(team_id, id) USING (team_id, id)
-  WHERE r.state = 0 ORDER BY r.team_id, r.id FOR UPDATE OF r
+  WHERE r.state + 0 = 0 ORDER BY r.team_id, r.id FOR UPDATE OF r
 )
 UPDATE tracking_reservation r SET dispatched_at = coalesce(r.dispatched_at, now())
 FROM live WHERE r.team_id = live.team_id AND r.id = live.id RETURNING r.id;
@@ -25,7 +25,7 @@ FROM ledger_extend(%(team)s, %(id)s, %(usd)s::numeric, %(tokens)s::bigint, %(lea
 WITH live AS (
   SELECT r.team_id, r.id FROM tracking_reservation r
   JOIN unnest(%(teams)s::bigint[], %(ids)s::uuid[]) AS k(team_id, id) USING (team_id, id)
-  WHERE r.state = 0 ORDER BY r.team_id, r.id FOR UPDATE OF r
+  WHERE r.state + 0 = 0 ORDER BY r.team_id, r.id FOR UPDATE OF r
 )
 UPDATE tracking_reservation r
 SET lease_until = greatest(r.lease_until, now() + make_interval(secs => %(lease_ms)s / 1000.0))

@@ -5,6 +5,7 @@ Every function takes a step into the lane, which is changed, and says what it fo
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from collections.abc import Callable
 
 from wflo.loops.checks import UNSURE, Found, Now, after, came, confidence, passes, swing
@@ -12,7 +13,7 @@ from wflo.loops.memory import NO_STREAK, Lane, Seen, Streak
 from wflo.loops.policy import SIMILAR_TURNS_KEPT, TURNS_KEPT, LoopPolicy
 from wflo.loops.rhythm import Beat, Cycle, Mark
 from wflo.loops.steps import Answer, Fingerprint
-from wflo.loops.text import digest, similarity
+from wflo.loops.text import Sketch, digest, similarity
 from wflo.loops.verdicts import LoopType
 from wflo.spans import Kind
 
@@ -154,14 +155,18 @@ def _pair(cycle: Cycle) -> Found:
     )
 
 
+def _has(words: Sketch, word: int) -> bool:
+    place = bisect_left(words, word)
+    return place < len(words) and words[place] == word
+
+
 def similar(lane: Lane, now: Now, asked: Fingerprint, answered: Answer | None) -> list[Found]:
     """A turn in the words of the last ones that gets an answer in the words of theirs. A word that none of them had is
     a new item, not a repetition."""
     policy, streak = now.policy, lane.similar
     older = lane.turns[-SIMILAR_TURNS_KEPT:]
-    known = {word for seen in older for word in seen.words}
     likeness = 0.0
-    if asked.words and known.issuperset(asked.words):
+    if asked.words and all(any(_has(seen.words, word) for seen in older) for word in asked.words):
         for seen in older:
             likeness = max(likeness, _likeness(seen, asked, answered, policy, is_planned=now.is_planned))
     if likeness < policy.similarity_min:

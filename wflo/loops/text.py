@@ -146,7 +146,7 @@ def words(text: str) -> list[str]:
 
 
 def sketch(found: Iterable[str]) -> Sketch:
-    hashed = {zlib.crc32(word.encode("utf-8", "surrogatepass")) * 0x9E3779B1 & 0xFFFFFFFF for word in found}
+    hashed = {zlib.crc32(word.encode("utf-8", "surrogatepass")) * 0x9E3779B1 & 0xFFFFFFFF for word in set(found)}
     return tuple(sorted(hashed)[:WORDS_KEPT])
 
 
