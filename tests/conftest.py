@@ -11,7 +11,8 @@ from django.test.utils import setup_databases, teardown_databases
 from pytest_django.plugin import DjangoDbBlocker
 
 from tests.make import make_team, make_user
-from tests.server import Server, running_server
+from tests.served import Keeper, keeper
+from tests.server import Server
 from tracking.models import Team, User
 
 
@@ -46,14 +47,25 @@ def django_db_setup(
             teardown_databases(made, verbosity=0)
 
 
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    if "served" not in getattr(item, "fixturenames", ()):
+        keeper.end()
+
+
 @pytest.fixture(scope="session")
+def _kept(django_db_setup: None) -> Iterator[Keeper]:
+    yield keeper
+    keeper.end()
+
+
+@pytest.fixture(scope="module")
 def served(
-    django_db_setup: None, django_db_blocker: DjangoDbBlocker, tmp_path_factory: pytest.TempPathFactory
+    _kept: Keeper, django_db_blocker: DjangoDbBlocker, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Server]:
     """A web server for all who need nothing of it but that it is there. Each has teams of its own."""
-    patient = {"WFLO_BUDGET_WAIT_MS": "30000"}
-    with django_db_blocker.unblock(), running_server(tmp_path_factory.mktemp("served"), extra=patient) as server:
-        yield server
+    with django_db_blocker.unblock():
+        yield _kept.server(tmp_path_factory.mktemp("served"))
 
 
 @pytest.fixture

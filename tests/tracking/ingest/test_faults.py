@@ -20,7 +20,7 @@ from django.test import Client
 from pytest_django.plugin import DjangoDbBlocker
 
 from tests.make import make_key, make_user, signed_in
-from tests.server import Server
+from tests.server import running_server
 from tests.tracking.ingest.otlp_bodies import as_json, protobuf, span
 from tests.tracking.ingest.sender import Sender, a_sender
 from tests.tracking.test_redaction import secrets
@@ -34,10 +34,17 @@ DAY = 86_400 * SECOND
 
 
 @pytest.fixture(scope="module")
-def sender(served: Server, django_db_blocker: DjangoDbBlocker) -> Iterator[Sender]:
+def sender(
+    django_db_setup: None, django_db_blocker: DjangoDbBlocker, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Sender]:
+    """With a server that has seen no other prices."""
     with django_db_blocker.unblock():
         pricing.load_bundled()
-    with a_sender(served, django_db_blocker) as sender:
+    with (
+        django_db_blocker.unblock(),
+        running_server(tmp_path_factory.mktemp("server")) as server,
+        a_sender(server, django_db_blocker) as sender,
+    ):
         yield sender
         assert invariants.check(sender.team.pk) == []
 
