@@ -49,7 +49,7 @@ def django_db_setup(
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_runtest_setup(item: pytest.Item) -> None:
-    if "served" not in getattr(item, "fixturenames", ()):
+    if item.path != keeper.file and "served" not in getattr(item, "fixturenames", ()):
         keeper.end()
 
 
@@ -61,11 +61,14 @@ def _kept(django_db_setup: None) -> Iterator[Keeper]:
 
 @pytest.fixture(scope="module")
 def served(
-    _kept: Keeper, django_db_blocker: DjangoDbBlocker, tmp_path_factory: pytest.TempPathFactory
+    _kept: Keeper,
+    django_db_blocker: DjangoDbBlocker,
+    tmp_path_factory: pytest.TempPathFactory,
+    request: pytest.FixtureRequest,
 ) -> Iterator[Server]:
     """A web server for all who need nothing of it but that it is there. Each has teams of its own."""
     with django_db_blocker.unblock():
-        yield _kept.server(tmp_path_factory.mktemp("served"))
+        yield _kept.server(tmp_path_factory.mktemp("served"), request.path)
 
 
 @pytest.fixture
