@@ -245,7 +245,7 @@ def test_whatever_comes_can_be_stored_afterwards(attributes: dict[str, Any], sta
     if clean(made, received_ns=NOW_NS) is not None:
         return  # a figure that is no number; refused with its name
     stored = orjson.dumps(made.attributes)
-    assert b"\\u0000" not in stored
+    assert b"\\u0000" not in stored.replace(rb"\\", b""), "an escaped backslash before it is text"
     assert EARLIEST_NS <= made.started_ns <= NOW_NS + DAY_NS
     assert made.ended_ns is None if ended is None else made.started_ns <= (made.ended_ns or 0) <= NOW_NS + DAY_NS
     kept, rejected = normalise([made])
